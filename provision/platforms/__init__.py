@@ -1,0 +1,43 @@
+"""What distributions call things and how they do them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+
+from provision.catalog import Catalog, load
+from provision.platforms.debian import Debian
+from provision.platforms.platform import Offers, Platform
+from provision.platforms.ubuntu import Ubuntu
+
+__all__ = ["Debian", "Offers", "Platform", "Ubuntu", "platform_for", "platform_of"]
+
+_FAMILIES = {"debian": Debian, "ubuntu": Ubuntu}
+
+
+@cache
+def platform_for(os: str, arch: str) -> Platform:
+    """The platform of an operating system (`debian13`) on an architecture (`x86_64`).
+
+    Raises: LookupError, one sentence with a suggestion, when there is none.
+    """
+    return platform_of(load(), os, arch)
+
+
+def platform_of(catalog: Catalog, os: str, arch: str) -> Platform:
+    """`platform_for`, with the rows of a given catalog."""
+    systems = {row.id: row for row in catalog.operating_systems}
+    row = systems.get(os)
+    if row is None:
+        near = get_close_matches(os, systems, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise LookupError(f"there is no platform for {os!r}{hint} (known: {', '.join(sorted(systems))})")
+    known = {name: name for name in row.archs}
+    if arch not in known:
+        raise LookupError(f"there is no platform for {row.name} on {arch!r}; it has {' and '.join(row.archs)}")
+    return _FAMILIES[row.family](
+        os=row,
+        arch=known[arch],
+        kernels=tuple(kernel for kernel in catalog.kernels if (kernel.os, kernel.arch) == (os, arch)),
+        drivers=next(packages for packages in catalog.driver_packages if packages.os == os),
+    )

@@ -1,0 +1,86 @@
+"""What Debian and its descendants do alike: the programs behind what a role asks for.
+
+A distribution's own file adds only its names. Programs come from `apt`, `boot` and `dkms`, one idea each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+
+from provision.platforms import apt, boot, dkms
+from provision.platforms.platform import Platform
+
+LOCK_PATIENCE = 300
+"""Seconds that a bring-up waits for another package manager: a first unattended upgrade takes minutes."""
+
+LEDGER = "/var/lib/provision/ledger"
+
+
+@dataclass(frozen=True)
+class AptFamily(Platform):
+    """Programs of a node that has apt, dpkg, dkms, initramfs-tools and, if it boots by itself, GRUB."""
+
+    def initrd(self, release: str) -> str:
+        return boot.initrd(release)
+
+    def boot_complete(self) -> str:
+        return boot.complete()
+
+    def boot_menu(self) -> str:
+        return boot.boot_menu()
+
+    def withdraw_kernel(self, release: str) -> str:
+        return boot.withdraw(release)
+
+    def default_kernel(self) -> str:
+        return boot.default_release()
+
+    def wait_for_package_locks(self) -> str:
+        """Test that nobody else works with packages, asked again until it is so or patience ends."""
+        return (
+            f"waited=0\nuntil told=$( {apt.locks_free()}); do\n"
+            f'  [ "$waited" -lt {LOCK_PATIENCE} ] || {{ echo "after {LOCK_PATIENCE} s: $told"; exit 1; }}\n'
+            '  sleep 2; waited=$((waited + 2))\ndone\necho "$told"'
+        )
+
+    def packages_mendable(self) -> str:
+        """Test that dpkg is consistent, or that the last change of ours was cut: its rerun mends what it left."""
+        return (
+            f'if told=$( {apt.consistent()}); then echo "$told"; exit 0; fi\n'
+            f"case $(grep -v ' preflight-' {LEDGER} 2>/dev/null | tail -n 1) in\n"
+            "  *' begin '* | *' failed '*) echo \"left by an interrupted run, which its rerun mends: $told\" ;;\n"
+            '  *) echo "$told"; exit 1 ;;\nesac'
+        )
+
+    def driver_sources_unmixed(self) -> str:
+        return apt.sources_unmixed(self.driver_globs())
+
+    def build_modules(self, driver: str, modules: str, release: str) -> str:
+        module, version = self.dkms_module(driver, modules)
+        return dkms.build(module, version, release)
+
+    def build_log(self, driver: str, modules: str) -> str:
+        return dkms.log_glob(*self.dkms_module(driver, modules))
+
+    def modules_built(self, driver: str, modules: str, release: str) -> str:
+        module, version = self.dkms_module(driver, modules)
+        licence = "*GPL*" if modules == "open" else "NVIDIA"
+        return dkms.built(module, version, release, self.module_names(modules), licence)
+
+    def one_driver_version(self, driver: str, modules: str, release: str) -> str:
+        """Test that libcuda, NVML and the built modules bear the driver's version."""
+        first = self.module_names(modules)[0]
+        return (
+            "for library in libcuda.so.1 libnvidia-ml.so.1; do\n"
+            "  path=$(ldconfig -p | awk -v name=\"$library\" '$1 == name { print $NF; exit }')\n"
+            '  [ -n "$path" ] || { echo "the loader finds no $library"; exit 1; }\n'
+            '  real=$(readlink -f "$path")\n'
+            f'  case $real in *.so.{quote(driver)}) ;; *) echo "$library is $real"; exit 1 ;; esac\n'
+            "done\n"
+            f"module=$(find /lib/modules/{quote(release)}/ -name {quote(first + '.ko')} -o -name {quote(first + '.ko.*')} | head -n 1)\n"
+            '[ -n "$module" ] || { echo "the module is not there"; exit 1; }\n'
+            'is=$(modinfo -F version "$module")\n'
+            f'[ "$is" = {quote(driver)} ] || {{ echo "$module is $is"; exit 1; }}\n'
+            f"echo libcuda, NVML and the modules are {quote(driver)}"
+        )

@@ -1,0 +1,195 @@
+"""DKMS: build one module for one kernel, and judge what was built.
+
+Every function returns POSIX sh. `build` runs as root; tests need no root, exit 0 or 1 and print one line.
+What dkms does when it is killed was read in, and seen with, dkms 3.2.2 of Debian 13 (2026-11-21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provision.platforms.shell import lines, program
+
+_TREE = """\
+arch=$(uname -m)
+tree=/var/lib/dkms/$module/$version
+built=$tree/$release/$arch
+"""
+
+_FIRST_ERROR = """\
+first_error() {
+    for pattern in ': (fatal )?error: ' '^ERROR: ' '(^|[^A-Za-z])[Ee]rror[ !:]'; do
+        ! grep -h -m 1 -E -e "$pattern" "$tree/build/make.log" 2>/dev/null || return 0
+    done
+    echo 'no compiler error is logged'
+}
+"""
+
+# By path: the vendors' file names (nvidia-current-open.ko.xz) are not the names that the modules bear.
+_JUDGE = """\
+wrong_module() {
+    if [ ! -s "$1" ]; then
+        printf '%s is missing or empty\\n' "$1"
+        return 0
+    fi
+    info=$(modinfo "$1" 2>/dev/null) || info=
+    made_for=$(says vermagic)
+    made_for=${made_for%% *}
+    if [ -z "$made_for" ]; then
+        printf '%s is not a kernel module\\n' "$1"
+    elif [ "$made_for" != "$release" ]; then
+        printf '%s is built for kernel %s, not for %s\\n' "$1" "$made_for" "$release"
+    else
+        return 1
+    fi
+}
+says() {
+    printf '%s\\n' "$info" | sed -n "s/^$1: *//p" | head -n 1
+}
+not_installed() {
+    status=$(dkms status -m "$module" -v "$version" -k "$release" 2>&1) || :
+    case $status in
+    *[Dd]iff* | *missing* | *WARNING*) printf 'dkms status: %s\\n' "$status" ;;
+    *": installed"*) return 1 ;;
+    *) printf '%s/%s is not installed for kernel %s; dkms status: %s\\n' \\
+        "$module" "$version" "$release" "${status:-nothing}" ;;
+    esac
+}
+"""
+
+# dkms itself judges by the presence of directories. The digest of what a build was made from lies inside that build,
+# so that whatever removes the build removes the claim as well.
+_BUILD = """\
+headers=/lib/modules/$release/build
+source=/usr/src/$module-$version
+inputs_digest() {
+    {
+        printf '%s\\n' "$module" "$version" "$release" "$arch"
+        (cd "$source" && find . -type f -exec sha256sum {} + | sort -k 2)
+        for file in "$headers/include/config/auto.conf" "$headers/include/generated/utsrelease.h" \\
+            "$headers/Module.symvers" /etc/dkms/framework.conf; do
+            [ ! -r "$file" ] || sha256sum "$file"
+        done
+        printf '%s\\n' "$inputs" | while read -r file; do
+            [ -z "$file" ] || [ ! -r "$file" ] || sha256sum "$file"
+        done
+        dpkg-query -W "linux-headers-$release" 2>/dev/null || :
+        compiler=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="*\\([^" ]*\\) .*/\\1/p' "$headers/include/config/auto.conf")
+        "${compiler:-gcc}" --version 2>/dev/null | head -n 1 || :
+    } | sha256sum
+}
+unsound() {
+    for file in "$1"/*.ko*; do
+        ! wrong_module "$file" || return 0
+    done
+    return 1
+}
+# Killed inside `dkms add`, a tree is left without its link to the source.
+add() {
+    [ "$(readlink "$tree/source" 2>/dev/null)" != "$source" ] || return 0
+    rm -rf "$tree/source"
+    dkms add -m "$module" -v "$version" || die "dkms cannot add $module/$version from $source"
+}
+rebuild() {
+    rm -rf "$built" "$tree/$release"/.tmp_* "$tree/build"
+    find /var/lib/dkms -maxdepth 1 -name 'mok.*' -empty -delete
+    code=0
+    dkms build -m "$module" -v "$version" -k "$release" || code=$?
+    [ "$code" -ne 77 ] || die "$module/$version refuses kernel $release (BUILD_EXCLUSIVE in its dkms.conf)"
+    [ "$code" -eq 0 ] || die "$module/$version does not build for kernel $release: $(first_error)"
+    ! reason=$(unsound "$built/module") || die "$module/$version for kernel $release: dkms reports success, but $reason"
+    printf '%s\\n' "$1" >"$built/inputs"
+    sync -f "$built/inputs"
+}
+# Killed while it copies, dkms has not yet said that this kernel's modules are its own, and would next time keep the
+# half-copied file as the distribution's original, to be put back later.
+put_in_place() {
+    if [ ! -L "/var/lib/dkms/$module/kernel-$release-$arch" ]; then
+        for file in "$built/module"/*.ko*; do
+            name=${file##*/}
+            rm -f "/lib/modules/$release/updates/dkms/${name%.ko*}".ko*
+        done
+    fi
+    dkms install --force -m "$module" -v "$version" -k "$release" ||
+        die "dkms cannot install $module/$version for kernel $release"
+}
+
+[ -d "$source" ] || die "the source of $module/$version is not on this node: there is no $source"
+[ -d "$headers/include" ] || die "$module/$version needs the headers of kernel $release: there is no $headers/include"
+add
+digest=$(inputs_digest)
+if [ "$(cat "$built/inputs" 2>/dev/null)" != "$digest" ] || unsound "$built/module"; then
+    rebuild "$digest"
+else
+    echo "$module/$version is built for kernel $release, and nothing that it was built from has changed"
+fi
+# Killed before its depmod, dkms calls the module installed all the same.
+if not_installed >/dev/null; then put_in_place; else depmod "$release" || die "depmod failed for kernel $release"; fi
+sync -f "/lib/modules/$release"
+! reason=$(not_installed) || die "$reason"
+for file in "$built/module"/*.ko*; do
+    path=$(find "/lib/modules/$release/" -name "${file##*/}" | head -n 1)
+    ! reason=$(wrong_module "${path:-/lib/modules/$release/updates/dkms/${file##*/}}") || die "$reason"
+done
+echo "$module/$version is installed for kernel $release"
+"""
+
+
+def build(module: str, version: str, release: str, inputs: Sequence[str] = ()) -> str:
+    """Build and install one module for kernel `release`, whose headers are on the node; mends what a kill left.
+
+    Built again only when the source, the headers, the compiler or a file of `inputs` (absolute paths: what else it is
+    compiled against) changed since. Fails with `MODULE/VERSION does not build for kernel RELEASE: FIRST ERROR`.
+    """
+    return program(
+        _TREE,
+        _FIRST_ERROR,
+        _JUDGE,
+        _BUILD,
+        module=module,
+        version=version,
+        release=release,
+        inputs=lines(inputs),
+    )
+
+
+def log_glob(module: str, version: str) -> str:
+    """The log that dkms writes while it builds, and leaves there when the build fails."""
+    return f"/var/lib/dkms/{module}/{version}/build/make.log"
+
+
+def first_error(module: str, version: str) -> str:
+    """Print the first compiler error of a failed build; says so when none is logged."""
+    return program(
+        "tree=/var/lib/dkms/$module/$version\n", _FIRST_ERROR, "first_error\n", module=module, version=version
+    )
+
+
+def built(module: str, version: str, release: str, files: Sequence[str], licence: str = "*") -> str:
+    """Test: dkms has installed `files` (module file names without `.ko`) for kernel `release`, at `version`.
+
+    `licence`: a shell pattern over what `modinfo` says, e.g. `*GPL*` for modules that must be open.
+    """
+    body = """\
+! reason=$(not_installed) || die "$reason"
+count=0
+while read -r name; do
+    path=$(find "/lib/modules/$release/updates/" "/lib/modules/$release/" -name "$name.ko" -o -name "$name.ko.*" |
+        head -n 1) 2>/dev/null
+    [ -n "$path" ] || die "there is no $name.ko in /lib/modules/$release"
+    ! wrong_module "$path" || exit 1
+    [ "$(says version)" = "$version" ] || die "$path is version $(says version), not $version"
+    # shellcheck disable=SC2254
+    case $(says license) in $licence) ;; *) die "$path has licence $(says license), not $licence" ;; esac
+    grep -q -F -e "/$name.ko" "/lib/modules/$release/modules.dep" || die "depmod does not know $path"
+    count=$((count + 1))
+done <<EOF
+$files
+EOF
+echo "$module/$version is installed for kernel $release: $count modules, licence $(says license)"
+"""
+    if not files:
+        raise ValueError("a build without module files proves nothing")
+    return program(
+        _TREE, _JUDGE, body, module=module, version=version, release=release, files=lines(files), licence=licence
+    )

@@ -1,0 +1,225 @@
+"""What one distribution calls things, in plain data. Whatever differs between distributions is asked here."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from provision.catalog import DriverPackages, Kernel, Modules, OperatingSystem, branch_of, matches_pin
+from provision.model import NodeSpec, Package
+from provision.model.spec import Arch
+
+Offers = Mapping[str, tuple[str, ...]]
+"""Package name -> versions that a package manager offers."""
+
+MODULE_SUFFIXES = ("", "-uvm", "-modeset", "-drm", "-peermem")
+
+
+@dataclass(frozen=True)
+class Platform(ABC):
+    """One operating system on one architecture.
+
+    Data stands in the catalog's rows; a family adds how it writes versions and architectures, and how it does things.
+    """
+
+    os: OperatingSystem
+    arch: Arch
+    kernels: tuple[Kernel, ...]
+    drivers: DriverPackages
+
+    # Kernels
+
+    def kernel_row(self, release: str) -> Kernel:
+        """The flavour that a release belongs to. Raises: LookupError."""
+        for row in self.kernels:
+            if re.fullmatch(row.release, release):
+                return row
+        flavours = ", ".join(row.flavour for row in self.kernels)
+        raise LookupError(f"{release!r} is no kernel of {self.os.name} on {self.arch} (flavours: {flavours})")
+
+    def kernel_packages(self, release: str) -> tuple[Package, ...]:
+        """Image, headers and what the headers need, by exact names. Raises: LookupError."""
+        row = self.kernel_row(release)
+        names = (row.image, row.headers, *row.needs)
+        return tuple(Package(name=_named(row, name, release)) for name in names)
+
+    def release_of(self, package: str) -> str | None:
+        """The release whose image this package is: `linux-image-R` -> `R`; None for any other package."""
+        for row in self.kernels:
+            before, _, after = row.image.partition("{release}")
+            release = package.removeprefix(before).removesuffix(after)
+            if package == f"{before}{release}{after}" and re.fullmatch(row.release, release):
+                return release
+        return None
+
+    def page_size(self, release: str) -> int:
+        """Bytes per page of a kernel release. Raises: LookupError."""
+        return self.kernel_row(release).page_size
+
+    def largest_page_size(self) -> int:
+        """Bytes per page of the kernel with the largest pages that the distribution ships without being asked twice."""
+        return max(row.page_size for row in self.kernels if row.default)
+
+    def offered_kernels(self, offers: Offers) -> tuple[str, ...]:
+        """Releases of which image and headers are both offered, newest first.
+
+        An archive keeps the image of a superseded kernel longer than its headers (Debian 13 security, read
+        2026-11-21), and without headers no module can be built.
+        """
+        releases = {release for name in offers if (release := self.release_of(name)) is not None}
+        return self.newest_first(r for r in releases if self._headers(r) in offers)
+
+    # The driver
+
+    def driver_kernel_packages(self, driver: str, modules: str = "open") -> tuple[Package, ...]:
+        """The modules' DKMS source, firmware and support files, at one version of the driver.
+
+        `driver` is a whole version, or a branch where only that is known; `modules` open or proprietary.
+        """
+        flavour = _flavour(modules)
+        return _at(driver, (self.drivers.modules[flavour], *self.drivers.kernel[flavour]))
+
+    def driver_user_packages(self, driver: str) -> tuple[Package, ...]:
+        """libcuda, NVML, nvidia-smi and what they need, at the same version."""
+        return _at(driver, self._user())
+
+    def dkms_module(self, driver: str, modules: str = "open") -> tuple[str, str]:
+        """Name and version under which DKMS knows the driver's modules."""
+        return self.drivers.dkms[_flavour(modules)], driver
+
+    def module_names(self, modules: str = "open") -> tuple[str, ...]:
+        """File names of the installed modules without `.ko`; Debian's differ from the names that modprobe is given."""
+        return tuple(self.drivers.dkms[_flavour(modules)] + suffix for suffix in MODULE_SUFFIXES)
+
+    def offered_drivers(self, offers: Offers, modules: str) -> tuple[str, ...]:
+        """Driver versions of which every package is offered, in no order: the parts are in lockstep."""
+        flavour = _flavour(modules)
+        templates = (self.drivers.modules[flavour], *self.drivers.kernel[flavour], *self._user())
+        sets = [self._versions(offers, template) for template in templates]
+        return tuple(sorted(set.intersection(*sets)))
+
+    def offered_names(self, spec: NodeSpec) -> tuple[str, ...]:
+        """Globs (`*`, `?`) of package names that a first reading asks the node's package manager about."""
+        kernels = [row for row in self.kernels if row.default or spec.kernel is not None]
+        images = (template for row in kernels for template in _globs(row))
+        return tuple(dict.fromkeys((*images, *self.driver_globs())))
+
+    # What a family answers
+
+    @property
+    @abstractmethod
+    def package_arch(self) -> str:
+        """The architecture as packages call it."""
+
+    @abstractmethod
+    def upstream(self, version: str) -> str:
+        """A package's version without what the distribution adds."""
+
+    @abstractmethod
+    def newest_first(self, releases: Iterable[str]) -> tuple[str, ...]:
+        """Kernel releases in the order in which the distribution would take them."""
+
+    # How a family does things: every program is POSIX sh; what changes the node runs as root
+
+    @abstractmethod
+    def initrd(self, release: str) -> str:
+        """Build the initrd of a kernel, once."""
+
+    @abstractmethod
+    def boot_complete(self) -> str:
+        """Test: every kernel in /boot can boot, and the package database is consistent."""
+
+    @abstractmethod
+    def boot_menu(self) -> str:
+        """Write the boot loader's menu, if `boot_complete` holds."""
+
+    @abstractmethod
+    def withdraw_kernel(self, release: str) -> str:
+        """Take a kernel off again for which the modules do not build; its last line says what was done."""
+
+    @abstractmethod
+    def default_kernel(self) -> str:
+        """Print the release that boots by default."""
+
+    @abstractmethod
+    def wait_for_package_locks(self) -> str:
+        """Test: nobody else works with packages; asked again until it is so or patience ends."""
+
+    @abstractmethod
+    def packages_mendable(self) -> str:
+        """Test: the package database is consistent, or an interrupted run of ours left what its rerun mends."""
+
+    @abstractmethod
+    def driver_sources_unmixed(self) -> str:
+        """Test: what is there of a driver comes from one source."""
+
+    @abstractmethod
+    def build_modules(self, driver: str, modules: str, release: str) -> str:
+        """Build and install the driver's modules for a kernel."""
+
+    @abstractmethod
+    def build_log(self, driver: str, modules: str) -> str:
+        """The file that a build writes while it works."""
+
+    @abstractmethod
+    def modules_built(self, driver: str, modules: str, release: str) -> str:
+        """Test: the modules are installed for a kernel, at the driver's version and with the flavour's licence."""
+
+    @abstractmethod
+    def one_driver_version(self, driver: str, modules: str, release: str) -> str:
+        """Test: libcuda, NVML and the modules bear the driver's version."""
+
+    def driver_globs(self) -> tuple[str, ...]:
+        """Names, as globs, of all packages that make up a driver here."""
+        names = (*self.drivers.modules.values(), *_flat(self.drivers.kernel.values()), *self._user())
+        return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "*", name) for name in names))
+
+    def _user(self) -> tuple[str, ...]:
+        absent = self.drivers.absent.get(self.arch, ())
+        return tuple(name for name in self.drivers.user if name not in absent)
+
+    def _headers(self, release: str) -> str:
+        row = self.kernel_row(release)
+        return _named(row, row.headers, release)
+
+    def _versions(self, offers: Offers, template: str) -> set[str]:
+        """Upstream versions offered under a package name, in which `{branch}` must be the version's own."""
+        pattern = re.compile(re.escape(template).replace(r"\{branch\}", "[0-9]+"))
+        found = {
+            (name, self.upstream(version))
+            for name, versions in offers.items()
+            if pattern.fullmatch(name)
+            for version in versions
+        }
+        return {version for name, version in found if name == template.format(branch=branch_of(version))}
+
+
+def _flavour(modules: str) -> Modules:
+    if modules == "open":
+        return "open"
+    if modules == "proprietary":
+        return "proprietary"
+    raise LookupError(f"kernel modules are open or proprietary, not {modules!r}")
+
+
+def _named(row: Kernel, template: str, release: str) -> str:
+    match = re.fullmatch(row.release, release)
+    groups = match.groupdict() if match else {}
+    return template.format(release=release, **groups)
+
+
+def _at(driver: str, templates: Iterable[str]) -> tuple[Package, ...]:
+    # A bare branch is followed by a point, a whole version by the distribution's own revision.
+    version = f"{driver}.*" if matches_pin(branch_of(driver), driver) else f"{driver}-*"
+    return tuple(Package(name=t.format(branch=branch_of(driver)), version=version) for t in templates)
+
+
+def _globs(row: Kernel) -> tuple[str, str]:
+    """Names of images and headers of one flavour. Too wide is harmless: `release_of` reads the exact form."""
+    return row.image.format(release=row.glob), row.headers.format(release=row.glob)
+
+
+def _flat(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(name for group in groups for name in group)
