@@ -1,0 +1,30 @@
+"""What should be: roles become a plan."""
+
+from provision.planning.assemble import Planned, alike, assemble, names_in_order
+from provision.planning.boot_files import boot_files
+from provision.planning.build import WrongVariables, arrange, build, instance, plan
+from provision.planning.order import BrokenOrder, check_order, in_order, order
+from provision.planning.role import Context, Role
+from provision.planning.rooms import BrokenRole, Room, rooms
+
+__all__ = [
+    "BrokenOrder",
+    "BrokenRole",
+    "Context",
+    "Planned",
+    "Role",
+    "Room",
+    "WrongVariables",
+    "alike",
+    "arrange",
+    "assemble",
+    "boot_files",
+    "build",
+    "check_order",
+    "in_order",
+    "instance",
+    "names_in_order",
+    "order",
+    "plan",
+    "rooms",
+]

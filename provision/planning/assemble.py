@@ -1,0 +1,58 @@
+"""From a declaration to a plan: catalog, platform, resolver and roles put together, in one pure call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from provision.catalog import load
+from provision.model import Frozen, NodeSpec, Plan, Snapshot, Stack, canonical
+from provision.planning.build import plan
+from provision.planning.role import Context
+from provision.planning.rooms import Room
+from provision.platforms import platform_for
+from provision.stack import resolve
+
+
+class Planned(Frozen):
+    """One declaration, the versions that fit it, and the plan that follows."""
+
+    spec: NodeSpec
+    stack: Stack
+    plan: Plan
+
+
+def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = None) -> Planned:
+    """The plan of a node that is declared like this.
+
+    Args:
+        spec: what was declared.
+        rooms: the roles that can be found.
+        reading: the node's first reading, if it has been asked; without it versions come from the catalog alone.
+
+    Raises: provision.stack.NoFit, LookupError (unknown platform), WrongVariables.
+    """
+    stack = resolve(spec, load(), reading)
+    context = Context(spec=spec, stack=stack, platform=platform_for(spec.os, spec.arch))
+    return Planned(spec=spec, stack=stack, plan=plan(context, rooms))
+
+
+def alike(specs: Mapping[str, NodeSpec]) -> tuple[tuple[NodeSpec, tuple[str, ...]], ...]:
+    """Nodes grouped by what was declared of them, so that identical nodes are resolved once."""
+    groups: dict[str, tuple[NodeSpec, list[str]]] = {}
+    for node, spec in specs.items():
+        groups.setdefault(canonical(spec), (spec, []))[1].append(node)
+    return tuple((spec, tuple(nodes)) for spec, nodes in groups.values())
+
+
+def names_in_order(plans: Iterable[Plan]) -> tuple[str, ...]:
+    """One order of all resource names of several plans, each plan's own order kept."""
+    order: list[str] = []
+    for one in plans:
+        position = 0
+        for entry in one.entries:
+            if entry.name in order:
+                position = order.index(entry.name) + 1
+            else:
+                order.insert(position, entry.name)
+                position += 1
+    return tuple(order)

@@ -1,0 +1,137 @@
+"""Roles become a plan: ordered by the rules, cut into boots, arranged within each boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+
+from pydantic import ValidationError
+
+from provision.model import Derived, Directory, Entry, File, Gate, Packages, Plan, Resource
+from provision.planning.order import check_order, in_order, order
+from provision.planning.role import Context, Role
+from provision.planning.rooms import Room
+
+Boots = tuple[tuple[Entry, ...], ...]
+
+
+class WrongVariables(ValueError):
+    """A role was given variables it does not have or cannot take; the text names each."""
+
+
+def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
+    """The whole plan of one node: every role that is wanted, in the order of the rules.
+
+    Raises: WrongVariables.
+    """
+    wanted = {name: room for name, room in rooms.items() if room.role.wanted(ctx.spec)}
+    roles = {name: instance(room, ctx.spec.variables.get(name, {})) for name, room in wanted.items()}
+    return build(ctx, in_order(roles))
+
+
+def instance(room: Room, variables: Mapping[str, object]) -> Role:
+    """A role with its variables checked. Raises: WrongVariables."""
+    try:
+        return room.role.model_validate(variables)
+    except ValidationError as error:
+        told = "; ".join(f"{room.name}_{'_'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise WrongVariables(told) from error
+
+
+def build(ctx: Context, roles: dict[str, Role]) -> Plan:
+    """The plan of these roles in this order. Raises: BrokenOrder."""
+    check_order(roles)
+    entries = _resolved([Entry(role=name, resource=r) for name, role in roles.items() for r in role.resources(ctx)])
+    boots = _single(entries) if ctx.spec.reboots == "single" else _staged(entries, roles)
+    united = _unite_over_boots(boots)
+    return Plan(boots=tuple(arrange(boot) for boot in united if boot))
+
+
+def _resolved(entries: Sequence[Entry]) -> list[Entry]:
+    """Optional inputs become inputs where the plan has them."""
+    names = {e.name for e in entries}
+
+    def resolved(entry: Entry) -> Entry:
+        derived = entry.resource
+        if not isinstance(derived, Derived):
+            return entry
+        inputs = (*derived.inputs, *(name for name in derived.also if name in names))
+        return entry.model_copy(update={"resource": derived.model_copy(update={"inputs": inputs, "also": ()})})
+
+    return [resolved(entry) for entry in entries]
+
+
+def _single(entries: Sequence[Entry]) -> Boots:
+    """Everything that does not wait for a reboot, then everything that does."""
+    return (
+        tuple(e for e in entries if e.resource.after is None),
+        tuple(e for e in entries if e.resource.after is not None),
+    )
+
+
+def _staged(entries: Sequence[Entry], roles: dict[str, Role]) -> Boots:
+    """Kernel, reboot, OFED and driver, reboot, the rest."""
+    earliest = {None: 0, "kernel": 1, "driver": 2}
+    numbers = [max(order().boot_of(roles[e.role].component), earliest[e.resource.after]) for e in entries]
+    return tuple(
+        tuple(e for e, number in zip(entries, numbers, strict=True) if number == boot)
+        for boot in range(max(numbers, default=0) + 1)
+    )
+
+
+def arrange(boot: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Within a boot: opening gates, then what package scripts read, then the one transaction, then the rest in order.
+
+    Package scripts act on settings that are there when they run (dkms reads /etc/dkms/no-autoinstall, common.postinst
+    of dkms 3.2.2, read 2026-11-21), so files stand before packages.
+    """
+    entries = tuple(boot)
+    opening = tuple(takewhile(lambda e: isinstance(e.resource, Gate), entries))
+    rest = entries[len(opening) :]
+    settings = tuple(e for e in rest if isinstance(e.resource, (File, Directory)))
+    packages = tuple(e for e in rest if isinstance(e.resource, Packages))
+    others = tuple(e for e in rest if not isinstance(e.resource, (File, Directory, Packages)))
+    return opening + settings + packages + others
+
+
+def _unite_over_boots(boots: Boots) -> Boots:
+    """Several roles may name one consequence or gate (`initrd`): a boot has it once, last, with all their inputs."""
+    result: list[tuple[Entry, ...]] = []
+    used: set[str] = set()
+    for number, boot in enumerate(boots):
+        united = _unite(boot)
+        names = {e.name: f"{e.name}-{number + 1}" for e in united if e.name in used and _shared(e)}
+        renamed = tuple(_renamed(e, names) for e in united)
+        used |= {e.name for e in renamed}
+        result.append(renamed)
+    return tuple(result)
+
+
+def _unite(boot: Sequence[Entry]) -> tuple[Entry, ...]:
+    last = {e.name: position for position, e in enumerate(boot)}
+    inputs: dict[str, tuple[str, ...]] = {}
+    for e in boot:
+        if isinstance(e.resource, Derived):
+            inputs[e.name] = tuple(dict.fromkeys((*inputs.get(e.name, ()), *e.resource.inputs)))
+    return tuple(
+        _with_inputs(e, inputs) for position, e in enumerate(boot) if last[e.name] == position or not _shared(e)
+    )
+
+
+def _shared(entry: Entry) -> bool:
+    return isinstance(entry.resource, (Derived, Gate))
+
+
+def _with_inputs(entry: Entry, inputs: dict[str, tuple[str, ...]]) -> Entry:
+    if not isinstance(entry.resource, Derived):
+        return entry
+    return entry.model_copy(update={"resource": entry.resource.model_copy(update={"inputs": inputs[entry.name]})})
+
+
+def _renamed(entry: Entry, names: dict[str, str]) -> Entry:
+    """The entry under its boot's names: a consequence follows the cause of its own boot."""
+    resource: Resource = entry.resource
+    update: dict[str, object] = {"name": names.get(resource.name, resource.name)}
+    if isinstance(resource, Derived):
+        update["inputs"] = tuple(names.get(name, name) for name in resource.inputs)
+    return entry.model_copy(update={"resource": resource.model_copy(update=update)})

@@ -1,0 +1,8 @@
+"""Reading a node: one program, one round trip, one typed snapshot."""
+
+from provision.probe.fingerprint import fingerprint
+from provision.probe.parse import Unreadable, parse
+from provision.probe.program import BOOT_ID, probe_program
+from provision.probe.remote import LOCK, RUN, STATE, program
+
+__all__ = ["BOOT_ID", "LOCK", "RUN", "STATE", "Unreadable", "fingerprint", "parse", "probe_program", "program"]

@@ -1,0 +1,103 @@
+"""A probe's answer becomes a Snapshot, or an error that says what is wrong with it. Never trusts the text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from provision.model import FileState, GateState, Kernel, PackageState, PciDevice, Snapshot, UnitState
+
+Rows = dict[str, list[list[str]]]
+
+
+class Unreadable(ValueError):
+    """What came back is not a whole answer of the probe."""
+
+
+FIELDS = {
+    "os": 1, "arch": 1, "kernel": 1, "page_size": 1, "cmdline": 1, "boot_id": 1, "machine_id": 1, "root": 1, "state": 1,
+    "lab": 1, "limit": 1, "reboot_due": 1, "boot_kernel": 3, "default_kernel": 1, "pci": 5, "stamp": 2, "ledger": 1,
+    "file": 6, "unit": 3, "gate": 3, "print": 2, "package": 3, "hidden": 2, "offer": 2, "offered": 0, "busy": 1,
+}  # fmt: skip
+"""Line key -> number of fields."""
+
+
+def parse(text: str, node: str = "") -> Snapshot:
+    """The snapshot in a probe's output.
+
+    Raises: Unreadable, with the first thing that is wrong.
+    """
+    rows = _rows(text)
+    try:
+        return Snapshot.model_validate(_snapshot(rows, node))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Unreadable(f"{node or 'the node'} answered {first['input']!r} for {where}: {first['msg']}") from error
+
+
+def _rows(text: str) -> Rows:
+    lines = text.split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines or lines[-1].strip() != "END":
+        raise Unreadable(f"the probe's answer is cut short after {len(lines)} lines; its end: {text[-200:]!r}")
+    rows: Rows = defaultdict(list)
+    for line in lines[:-1]:
+        if line.startswith("@") or not line.strip():
+            continue
+        key, *fields = line.split("\t")
+        if FIELDS.get(key) != len(fields):
+            raise Unreadable(f"not a line of the probe: {line[:200]!r}")
+        rows[key].append(fields)
+    return rows
+
+
+def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
+    present = [(release, initrd == "yes", modules == "yes") for release, initrd, modules in rows["boot_kernel"]]
+    return {
+        "node": node,
+        **{key: _one(rows, key) for key in ("os", "arch", "kernel", "page_size", "boot_id", "machine_id")},
+        **{key: _one(rows, key, "") for key in ("cmdline", "state", "reboot_due", "default_kernel")},
+        "root": _one(rows, "root") == "0",
+        "lab": _one(rows, "lab", "") == "yes",
+        "limits": frozenset(limit for (limit,) in rows["limit"]),
+        "hidden": dict(rows["hidden"]),
+        "kernels": tuple(Kernel(release=r, initrd=i, modules=m) for r, i, m in present),
+        "pci": tuple(
+            PciDevice(address=a, vendor=v, device=d.removeprefix("0x"), pci_class=c.removeprefix("0x"), driver=driver)
+            for a, v, d, c, driver in rows["pci"]
+        ),
+        "files": {path: _file(fields) for path, *fields in rows["file"]},
+        "packages": {name: PackageState(status=s.strip(), version=v) for name, s, v in rows["package"]},
+        "units": {unit: UnitState(enabled=e, active=a) for unit, e, a in rows["unit"] if e != "not-found"},
+        "stamps": dict(rows["stamp"]),
+        "prints": dict(rows["print"]),
+        "gates": {name: GateState(holds=h == "yes", evidence=e) for name, h, e in rows["gate"]},
+        "ledger": tuple(line for (line,) in rows["ledger"]),
+        "offers": _offers(rows) if rows["offered"] else None,
+    }
+
+
+def _one(rows: Rows, key: str, default: str | None = None) -> str:
+    found = rows[key]
+    if len(found) == 1:
+        return found[0][0]
+    if not found and default is not None:
+        return default
+    raise Unreadable(f"the probe's answer has {len(found)} lines {key!r}, not one")
+
+
+def _file(fields: Sequence[str]) -> FileState:
+    kind, mode, owner, sha256, target = fields
+    return FileState.model_validate({"type": kind, "mode": mode, "owner": owner, "sha256": sha256, "target": target})
+
+
+def _offers(rows: Rows) -> dict[str, tuple[str, ...]]:
+    offers: dict[str, list[str]] = defaultdict(list)
+    for name, version in rows["offer"]:
+        offers[name].append(version)
+    return {name: tuple(dict.fromkeys(versions)) for name, versions in sorted(offers.items())}

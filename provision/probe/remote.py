@@ -1,0 +1,34 @@
+"""What every program sent to a node has in common: its frame, its lock, and where it keeps things there."""
+
+from __future__ import annotations
+
+STATE = "/var/lib/provision"
+"""Survives a reboot: stamps, the reboot-due marker, the node's own ledger, the log of the last change."""
+
+RUN = "/run/provision"
+"""Gone with a reboot: the lock, the lease, what is being done now."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+BUSY_SECONDS = 1800
+"""How long a program waits for the one before it: a killed controller leaves its last command running."""
+
+
+def program(body: str) -> str:
+    """A program that a cut connection cannot run in half.
+
+    `sh` executes what it reads while it reads; as one function, a truncated text is a syntax error instead.
+    No child can eat the rest of the program either, because its standard input is empty.
+    """
+    return f"main() {{\nexport LC_ALL=C PATH={PATH}\n{body}\n}}\nmain </dev/null\n"
+
+
+LOCK = f"""mkdir -p {RUN}
+exec 9>>{RUN}/lock
+if ! flock -n 9; then
+  printf '@busy\\t%s\\n' "$(cat {RUN}/doing 2>/dev/null || :)"
+  flock -w {BUSY_SECONDS} 9 || {{
+    echo "another command is still running: $(cat {RUN}/doing 2>/dev/null)" >&2; exit 75
+  }}
+fi"""
+"""One program at a time, probe or change; needs root."""

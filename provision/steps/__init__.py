@@ -1,0 +1,27 @@
+"""What is due: drift, and the next step."""
+
+from provision.steps.drift import Due, NotApplicable, difference, drift, limit_of, not_applicable
+from provision.steps.facts import admitted, contradictions
+from provision.steps.next_step import Done, Reboot, Step, Stop, Stretch, next_step, transaction
+from provision.steps.stamp import boot_scoped, dependents, desired
+
+__all__ = [
+    "Done",
+    "Due",
+    "NotApplicable",
+    "Reboot",
+    "Step",
+    "Stop",
+    "Stretch",
+    "admitted",
+    "boot_scoped",
+    "contradictions",
+    "dependents",
+    "desired",
+    "difference",
+    "drift",
+    "limit_of",
+    "next_step",
+    "not_applicable",
+    "transaction",
+]

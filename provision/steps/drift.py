@@ -1,0 +1,176 @@
+"""What differs between a plan and a snapshot. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from provision.model import (
+    BootEntry,
+    Derived,
+    Directory,
+    Entry,
+    File,
+    FileState,
+    Frozen,
+    Gate,
+    Limit,
+    Packages,
+    Plan,
+    Resource,
+    Snapshot,
+    Unit,
+)
+from provision.steps.stamp import desired
+
+
+class Due(Frozen):
+    """An entry that has to be carried out, and what differs."""
+
+    entry: Entry
+    why: str
+
+
+class NotApplicable(Frozen):
+    """An entry that this node cannot hold, and the limit that says so."""
+
+    entry: Entry
+    limit: Limit
+
+
+def limit_of(resource: Resource, snapshot: Snapshot) -> Limit | None:
+    """The limit of this node under which it cannot hold the resource; None when it can."""
+    return next((limit for limit in resource.needs if limit in snapshot.limits), None)
+
+
+def not_applicable(plan: Plan, snapshot: Snapshot) -> tuple[NotApplicable, ...]:
+    return tuple(
+        NotApplicable(entry=entry, limit=limit)
+        for entry in plan.entries
+        if (limit := limit_of(entry.resource, snapshot)) is not None
+    )
+
+
+def drift(plan: Plan, snapshot: Snapshot) -> tuple[tuple[Due, ...], ...]:
+    """Per boot: what is due, in order, including what becomes due because something before it is."""
+    boots: list[tuple[Due, ...]] = []
+    due: set[str] = set()
+    for boot in plan.boots:
+        stretch: list[Due] = []
+        for entry in boot:
+            if limit_of(entry.resource, snapshot) is not None:
+                continue
+            if isinstance(entry.resource, Gate) and entry.resource.precondition:
+                continue
+            why = _caused(entry.resource, due, stretch) or difference(plan, entry.resource, snapshot)
+            if why:
+                due.add(entry.name)
+                stretch.append(Due(entry=entry, why=why))
+        boots.append((*_preconditions(boot, stretch, snapshot), *stretch))
+    return tuple(boots)
+
+
+def _preconditions(boot: Sequence[Entry], stretch: Sequence[Due], snapshot: Snapshot) -> tuple[Due, ...]:
+    """Gates that are asked only because something else of their boot is due; they stand before it."""
+    if all(isinstance(due.entry.resource, Gate) for due in stretch):
+        return ()
+    return tuple(
+        Due(entry=entry, why="asked before a change")
+        for entry in boot
+        if isinstance(entry.resource, Gate)
+        and entry.resource.precondition
+        and limit_of(entry.resource, snapshot) is None
+    )
+
+
+def _caused(resource: Resource, due: set[str], stretch: list[Due]) -> str:
+    match resource:
+        case Derived(inputs=inputs):
+            causes = [name for name in inputs if name in due]
+            return f"{', '.join(causes)} changes" if causes else ""
+        case Gate() if stretch:
+            return "something before it changes"
+        case _:
+            return ""
+
+
+def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
+    """What differs on the node about this one resource, looked at alone; empty when nothing does."""
+    match resource:
+        case Packages():
+            return _packages(resource, snapshot)
+        case File(path=path, content=content, mode=mode):
+            wanted = FileState(
+                type="file", mode=mode, owner="root", sha256=hashlib.sha256(content.encode()).hexdigest()
+            )
+            return _file(path, wanted, snapshot)
+        case Directory(path=path, mode=mode):
+            return _file(path, FileState(type="directory", mode=mode, owner="root"), snapshot)
+        case Unit():
+            return _unit(resource, snapshot)
+        case BootEntry(release=release):
+            if snapshot.default_kernel == release:
+                return ""
+            return f"the default boot entry is {snapshot.default_kernel or 'unknown'}, not {release}"
+        case Derived():
+            return _derived(plan, resource, snapshot)
+        case Gate(name=name, expect=expect):
+            state = snapshot.gates.get(name)
+            if state is not None and state.holds:
+                return ""
+            return f"not so: {expect}" + (f" ({state.evidence})" if state and state.evidence else "")
+
+
+def _packages(resource: Packages, snapshot: Snapshot) -> str:
+    told = []
+    for package in resource.packages:
+        state = snapshot.packages.get(package.name)
+        if state is None or not state.installed:
+            told.append(f"{package.name} is not installed" if state is None else f"{package.name} is {state.status}")
+        elif not fnmatchcase(state.version, package.version):
+            told.append(f"{package.name} is {state.version}, not {package.version}")
+        elif resource.hold and not state.held:
+            told.append(f"{package.name} is not held")
+    return "; ".join(told)
+
+
+def _file(path: str, wanted: FileState, snapshot: Snapshot) -> str:
+    state = snapshot.files.get(path)
+    if state is None:
+        return f"{path} is missing"
+    if state.type != wanted.type:
+        return f"{path} is a {state.type}"
+    told = []
+    if state.sha256 != wanted.sha256:
+        told.append("has another content")
+    if state.mode.lstrip("0") != wanted.mode.lstrip("0"):
+        told.append(f"has mode {state.mode}, not {wanted.mode}")
+    if state.owner != wanted.owner:
+        told.append(f"belongs to {state.owner}, not {wanted.owner}")
+    return f"{path} {' and '.join(told)}" if told else ""
+
+
+def _unit(resource: Unit, snapshot: Snapshot) -> str:
+    state = snapshot.units.get(resource.unit)
+    if state is None:
+        return f"{resource.unit} does not exist" if resource.enabled or resource.running else ""
+    told = []
+    if (state.enabled in {"enabled", "enabled-runtime", "static", "alias"}) != resource.enabled:
+        told.append(f"is {state.enabled or 'not there'}")
+    if (state.active == "active") != resource.running:
+        told.append(f"is {state.active}")
+    return f"{resource.unit} {' and '.join(told)}" if told else ""
+
+
+def _derived(plan: Plan, derived: Derived, snapshot: Snapshot) -> str:
+    stamp = snapshot.stamps.get(derived.name)
+    if stamp is None:
+        return "it was not made yet, or not finished"
+    made_of, _, made_from = stamp.partition("-")
+    if made_of != desired(plan, derived):
+        return "its inputs should be others than it was made of"
+    if made_from != snapshot.prints.get(derived.name):
+        return "its inputs on the node are others than it was made of"
+    missing = [path for path in derived.outputs if path not in snapshot.files]
+    return f"{', '.join(missing)} is missing" if missing else ""

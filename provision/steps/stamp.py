@@ -1,0 +1,47 @@
+"""The stamp of a derived resource: what its inputs should be, and what they were when it was made.
+
+A stamp is `<digest of the inputs as desired>-<fingerprint of them as they were on the node>`. The digest is computed
+here; the fingerprint by the node itself (`provision.probe.fingerprint`), with one program for making and for checking.
+"""
+
+from __future__ import annotations
+
+from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Unit, canonical, digest
+
+VERSION = "v1"
+"""Changes when the canonical form does, and makes every derived resource due once."""
+
+
+def desired(plan: Plan, derived: Derived) -> str:
+    """Digest of a derived's inputs as desired.
+
+    The command is not part of it: a better command in a later release must not rebuild a fleet's modules.
+    """
+    parts = [VERSION, derived.name, str(derived.version), *derived.outputs]
+    for name in sorted(derived.inputs):
+        parts.append(name if name.startswith("/") else _input(plan, name))
+    return digest("\n".join(parts))
+
+
+def _input(plan: Plan, name: str) -> str:
+    resource = plan.by_name[name].resource
+    match resource:
+        case Derived():
+            return desired(plan, resource)
+        case Packages() | File() | Directory() | Unit() | BootEntry() | Gate():
+            return canonical(resource)
+
+
+def boot_scoped(plan: Plan, name: str) -> bool:
+    """Does a change of this resource, or of anything it derives from, take effect only with a reboot?"""
+    resource = plan.by_name[name].resource
+    if resource.boot_scoped:
+        return True
+    if not isinstance(resource, Derived):
+        return False
+    return any(boot_scoped(plan, i) for i in resource.inputs if i in plan.by_name)
+
+
+def dependents(plan: Plan, name: str) -> tuple[Derived, ...]:
+    """The derived resources that name this one as an input."""
+    return tuple(r for e in plan.entries if isinstance(r := e.resource, Derived) and name in r.inputs)

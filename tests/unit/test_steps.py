@@ -1,0 +1,537 @@
+"""What is due: drift per kind, consequences, gates, and the one state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import OLD_RELEASE, RELEASE, VERSION, carried_out, converged, gate, machine, noted, plan
+
+from provision.model import (
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    FileState,
+    Gate,
+    GateState,
+    LedgerEntry,
+    NodeSpec,
+    Package,
+    Packages,
+    PackageState,
+    Plan,
+    Resource,
+    Snapshot,
+    Unit,
+    UnitState,
+)
+from provision.steps import (
+    Done,
+    Reboot,
+    Stop,
+    Stretch,
+    admitted,
+    boot_scoped,
+    contradictions,
+    dependents,
+    difference,
+    drift,
+    limit_of,
+    next_step,
+    transaction,
+)
+from provision.steps.next_step import budget
+
+FILE = File(name="settings", path="/etc/x.conf", content="one\n", mode="0640")
+DIRECTORY = Directory(name="folder", path="/etc/x.d", mode="755")
+PACKAGES = Packages(name="packages", packages=(Package(name="a", version="1.2-*"), Package(name="b")), hold=True)
+UNIT = Unit(name="daemon", unit="x.service")
+NO_UNIT = Unit(name="no-daemon", unit="y.service", enabled=False, running=False)
+ENTRY = BootEntry(name="default-kernel", release=RELEASE)
+GATE = gate("built", expect="it is built")
+EVERY_KIND: tuple[Resource, ...] = (FILE, DIRECTORY, PACKAGES, UNIT, NO_UNIT, ENTRY, GATE)
+ALL = plan(EVERY_KIND)
+
+
+def held(**versions: str) -> dict[str, PackageState]:
+    return {name: PackageState(version=version, status="hi") for name, version in versions.items()}
+
+
+def state_of(resource: File | Directory, **changes: Any) -> dict[str, FileState]:
+    return {resource.path: converged(ALL).files[resource.path].model_copy(update=changes)}
+
+
+DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
+    (FILE, {"files": {}}, "/etc/x.conf is missing"),
+    (FILE, {"files": state_of(FILE, sha256="f" * 64)}, "/etc/x.conf has another content"),
+    (FILE, {"files": state_of(FILE, mode="644")}, "/etc/x.conf has mode 644, not 0640"),
+    (FILE, {"files": state_of(FILE, owner="eve")}, "/etc/x.conf belongs to eve, not root"),
+    (FILE, {"files": state_of(FILE, sha256="", mode="4640")}, "/etc/x.conf has another content and has mode 4640, not 0640"),
+    (FILE, {"files": state_of(FILE, mode="garbage")}, "/etc/x.conf has mode garbage, not 0640"),
+    (FILE, {"files": state_of(FILE, mode="")}, "/etc/x.conf has mode , not 0640"),
+    (FILE, {"files": {"/etc/x.conf": FileState(type="symlink", target="/dev/null")}}, "/etc/x.conf is a symlink"),
+    (FILE, {"files": {"/etc/x.conf": FileState(type="directory")}}, "/etc/x.conf is a directory"),
+    (DIRECTORY, {"files": {}}, "/etc/x.d is missing"),
+    (DIRECTORY, {"files": state_of(DIRECTORY, mode="1777")}, "/etc/x.d has mode 1777, not 755"),
+    (DIRECTORY, {"files": {"/etc/x.d": FileState(type="file", mode="755", owner="root")}}, "/etc/x.d is a file"),
+    (PACKAGES, {"packages": {}}, "a is not installed; b is not installed"),
+    (PACKAGES, {"packages": held(a="1.3-1", b="1")}, "a is 1.3-1, not 1.2-*"),
+    (PACKAGES, {"packages": held(a="1.20-1", b="1")}, "a is 1.20-1, not 1.2-*"),
+    (PACKAGES, {"packages": held(a="1.2-1")}, "b is not installed"),
+    (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="1", status="ii")}}, "b is not held"),
+    (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="1", status="hF")}}, "b is hF"),
+    (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="1", status="iHR")}}, "b is iHR"),
+    (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="", status="un")}}, "b is un"),
+    (UNIT, {"units": {}}, "x.service does not exist"),
+    (Unit(name="u", unit="z.service", running=False), {"units": {}}, "z.service does not exist"),
+    (UNIT, {"units": {"x.service": UnitState(enabled="disabled", active="active")}}, "x.service is disabled"),
+    (UNIT, {"units": {"x.service": UnitState(enabled="masked", active="inactive")}}, "x.service is masked and is inactive"),
+    (UNIT, {"units": {"x.service": UnitState(enabled="enabled", active="failed")}}, "x.service is failed"),
+    (NO_UNIT, {"units": {"y.service": UnitState(enabled="enabled", active="inactive")}}, "y.service is enabled"),
+    (NO_UNIT, {"units": {"y.service": UnitState(enabled="disabled", active="active")}}, "y.service is active"),
+    (ENTRY, {"default_kernel": OLD_RELEASE}, f"the default boot entry is {OLD_RELEASE}, not {RELEASE}"),
+    (ENTRY, {"default_kernel": ""}, f"the default boot entry is unknown, not {RELEASE}"),
+    (GATE, {"gates": {}}, "not so: it is built"),
+    (GATE, {"gates": {"built": GateState(holds=False)}}, "not so: it is built"),
+    (GATE, {"gates": {"built": GateState(holds=False, evidence="half of it")}}, "not so: it is built (half of it)"),
+]  # fmt: skip
+
+
+class TestDriftOfOneResource:
+    @pytest.mark.parametrize("resource", EVERY_KIND, ids=lambda r: r.name)
+    def test_a_machine_that_is_as_wanted_has_none(self, resource: Resource) -> None:
+        assert drift(plan([resource]), converged(plan([resource]))) == ((),)
+
+    @pytest.mark.parametrize(("resource", "instead", "why"), DIFFERENCES, ids=[why for _, _, why in DIFFERENCES])
+    def test_every_way_of_differing_is_told_in_words(self, resource: Resource, instead: dict[str, Any], why: str) -> None:
+        wanted = plan([resource])
+        ((due,),) = drift(wanted, converged(wanted).model_copy(update=instead))
+        assert (due.entry.resource, due.why) == (resource, why)
+
+    def test_a_unit_that_does_not_exist_is_neither_enabled_nor_running(self) -> None:
+        assert drift(plan([NO_UNIT]), machine()) == ((),)
+
+    @pytest.mark.parametrize("resource", EVERY_KIND, ids=lambda r: r.name)
+    def test_what_is_told_is_gone_once_it_is_carried_out(self, resource: Resource) -> None:
+        wanted = plan([resource])
+        assert drift(wanted, machine()) != ((),) or resource == NO_UNIT
+        assert drift(wanted, carried_out(wanted, resource, machine())) == ((),)
+
+    @pytest.mark.parametrize("enabled", ["enabled", "enabled-runtime", "static", "alias"])
+    def test_a_unit_without_an_install_section_counts_as_enabled(self, enabled: str) -> None:
+        units = {"x.service": UnitState(enabled=enabled, active="active")}
+        assert drift(plan([UNIT]), machine(units=units)) == ((),)
+
+    def test_a_hold_that_nobody_asked_for_is_no_drift(self) -> None:
+        wanted = plan([Packages(name="p", packages=(Package(name="a"),))])
+        assert drift(wanted, machine(packages=held(a=VERSION))) == ((),)
+
+    @pytest.mark.parametrize(("mode", "seen"), [("0644", "644"), ("644", "0644"), ("0600", "600"), ("000", "0")])
+    def test_a_mode_is_a_number_not_a_text(self, mode: str, seen: str) -> None:
+        wanted = plan([File(name="f", path="/f", content="", mode=mode)])
+        snapshot = converged(wanted)
+        files = {"/f": snapshot.files["/f"].model_copy(update={"mode": seen})}
+        assert drift(wanted, snapshot.model_copy(update={"files": files})) == ((),)
+
+
+SOURCE = File(name="source", path="/src", content="x")
+MADE = Derived(name="made", inputs=("source", "/etc/other"), command="make", outputs=("/out",))
+AGAIN = Derived(name="made-again", inputs=("made",), command="make again")
+LAST = Derived(name="last", inputs=("made-again",), command="make it last")
+CHAIN = plan([SOURCE, MADE], [AGAIN], [LAST])
+
+
+class TestDriftOfDerived:
+    def due(self, **changes: dict[str, Any]) -> dict[str, str]:
+        snapshot = converged(CHAIN)
+        update = {name: {**getattr(snapshot, name), **states} for name, states in changes.items()}
+        update = {name: {k: v for k, v in states.items() if v is not None} for name, states in update.items()}
+        boots = drift(CHAIN, snapshot.model_copy(update=update))
+        return {one.entry.name: one.why for boot in boots for one in boot}
+
+    def test_nothing_is_due_when_every_stamp_tells_of_its_inputs(self) -> None:
+        assert self.due() == {}
+
+    def test_a_stamp_is_missing(self) -> None:
+        assert self.due(stamps={"last": None}) == {"last": "it was not made yet, or not finished"}
+
+    @pytest.mark.parametrize("torn", ["", "-", "half"])
+    def test_a_stamp_is_torn(self, torn: str) -> None:
+        assert self.due(stamps={"last": torn}) == {"last": "its inputs should be others than it was made of"}
+
+    def test_its_inputs_should_be_others(self) -> None:
+        stamp = f"{'0' * 16}-{converged(CHAIN).prints['last']}"
+        assert self.due(stamps={"last": stamp}) == {"last": "its inputs should be others than it was made of"}
+
+    def test_its_inputs_on_the_node_are_others(self) -> None:
+        why = "its inputs on the node are others than it was made of"
+        assert self.due(prints={"last": "f" * 16}) == {"last": why}
+        assert self.due(prints={"last": None}) == {"last": why}
+
+    def test_an_output_is_missing(self) -> None:
+        assert self.due(files={"/out": None})["made"] == "/out is missing"
+
+    def test_an_input_that_is_due_makes_it_due_over_boots_too(self) -> None:
+        assert self.due(files={"/src": None}) == {
+            "source": "/src is missing",
+            "made": "source changes",
+            "made-again": "made changes",
+            "last": "made-again changes",
+        }
+
+    def test_all_causes_are_told(self) -> None:
+        wanted = plan([SOURCE, FILE, Derived(name="both", inputs=("settings", "source"), command=":")])
+        (boot,) = drift(wanted, machine())
+        assert boot[-1].why == "settings, source changes"
+
+
+class TestGates:
+    def test_a_gate_is_asked_again_when_something_before_it_in_its_boot_changes(self) -> None:
+        before, after = gate("before"), gate("after")
+        wanted = plan([before, FILE, after], [gate("next-boot")])
+        first, second = drift(wanted, converged(wanted).model_copy(update={"files": {}}))
+        assert [(d.entry.name, d.why) for d in first] == [
+            ("settings", "/etc/x.conf is missing"),
+            ("after", "something before it changes"),
+        ]
+        assert second == ()
+
+    def test_a_precondition_says_nothing_about_a_converged_node(self) -> None:
+        wanted = plan([gate("room", precondition=True), FILE])
+        snapshot = converged(wanted).model_copy(update={"gates": {}})
+        assert drift(wanted, snapshot) == ((),)
+        assert next_step(wanted, snapshot, ()) == Done()
+
+    def test_a_precondition_is_asked_before_another_change_of_its_boot_wherever_it_stands(self) -> None:
+        wanted = plan([FILE, gate("room", precondition=True)], [UNIT, gate("locks", precondition=True)])
+        first, second = drift(wanted, converged(wanted).model_copy(update={"files": {}}))
+        assert [(d.entry.name, d.why) for d in first] == [
+            ("room", "asked before a change"),
+            ("settings", "/etc/x.conf is missing"),
+        ]
+        assert second == ()
+
+    def test_a_gate_that_does_not_hold_is_no_change_so_no_precondition_is_asked(self) -> None:
+        wanted = plan([gate("room", precondition=True), gate("built")])
+        (boot,) = drift(wanted, machine())
+        assert [d.entry.name for d in boot] == ["built"]
+
+    def test_a_precondition_that_the_node_cannot_hold_is_not_asked(self) -> None:
+        wanted = plan([gate("gpu", precondition=True, needs=("hardware",)), FILE])
+        (boot,) = drift(wanted, machine(limits={"hardware"}))
+        assert [d.entry.name for d in boot] == ["settings"]
+
+
+class TestLimits:
+    LIMITED = plan(
+        [
+            FILE,
+            BootEntry(name="default", release=RELEASE, needs=("boot",)),
+            Derived(name="menu", inputs=("default",), command=":", needs=("boot", "modules")),
+            Derived(name="free", inputs=("default",), command=":"),
+            gate("loaded", needs=("modules", "hardware")),
+        ]
+    )
+
+    def test_what_a_node_cannot_hold_is_never_due(self) -> None:
+        snapshot = machine(limits={"boot", "hardware"})
+        (boot,) = drift(self.LIMITED, snapshot)
+        assert [d.entry.name for d in boot] == ["settings", "free"]
+
+    def test_what_a_node_cannot_hold_is_told_and_never_counted_as_converged(self) -> None:
+        snapshot = converged(plan([FILE]), limits={"boot", "hardware"})
+        snapshot = carried_out(self.LIMITED, self.LIMITED.by_name["free"].resource, snapshot)
+        step = next_step(self.LIMITED, snapshot, ())
+        assert isinstance(step, Done)
+        assert {n.entry.name: n.limit for n in step.not_applicable} == {
+            "default": "boot", "menu": "boot", "loaded": "hardware",
+        }  # fmt: skip
+
+    def test_even_where_the_node_looks_converged(self) -> None:
+        snapshot = converged(self.LIMITED, limits={"boot", "hardware"})
+        step = next_step(self.LIMITED, snapshot, ())
+        assert isinstance(step, Done)
+        assert [n.entry.name for n in step.not_applicable] == ["default", "menu", "loaded"]
+
+    def test_without_limits_everything_is_applicable(self) -> None:
+        assert next_step(self.LIMITED, converged(self.LIMITED), ()) == Done()
+
+
+KERNEL_GATE = gate("running-kernel", boot_scoped=True, expect="the new kernel runs", remedy="Look at the console")
+TWO_BOOTS = plan(
+    [Packages(name="kernel", packages=(Package(name="linux"),), boot_scoped=True)],
+    [KERNEL_GATE, ENTRY, UNIT],
+)
+OLD = {"gates": {}, "default_kernel": OLD_RELEASE, "units": {}}
+"""The second boot's things as they are before the reboot."""
+
+
+def before_reboot(**fields: Any) -> Snapshot:
+    given = {"boot_id": "boot-1", "reboot_due": "boot-1", **OLD}
+    return converged(TWO_BOOTS).model_copy(update={**given, **fields})
+
+
+class TestNextStep:
+    def test_a_stretch_is_everything_due_in_the_first_boot_that_has_anything_due(self) -> None:
+        step = next_step(TWO_BOOTS, machine(), ())
+        assert isinstance(step, Stretch)
+        assert (step.boot, [d.entry.name for d in step.due]) == (0, ["kernel"])
+
+    def test_a_reboot_when_the_marker_is_of_this_boot(self) -> None:
+        step = next_step(TWO_BOOTS, before_reboot(), ())
+        assert step == Reboot(
+            boot_id="boot-1", why="a change made since the last boot takes effect with a reboot", trial=RELEASE
+        )
+
+    def test_no_reboot_for_a_marker_of_an_earlier_boot(self) -> None:
+        snapshot = converged(TWO_BOOTS).model_copy(update={"boot_id": "boot-2", "reboot_due": "boot-1"})
+        assert next_step(TWO_BOOTS, snapshot, ()) == Done()
+
+    def test_no_reboot_before_everything_of_this_boot_is_done(self) -> None:
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(packages={}), ()), Stretch)
+
+    def test_a_reboot_when_a_gate_says_that_the_running_kernel_is_another(self) -> None:
+        snapshot = before_reboot(reboot_due="", gates={"running-kernel": GateState(holds=False, evidence="old")})
+        step = next_step(TWO_BOOTS, snapshot, ())
+        assert step == Reboot(boot_id="boot-1", why="not so: the new kernel runs (old)", trial=RELEASE)
+
+    def test_nothing_of_a_boot_is_done_before_its_gate_holds(self) -> None:
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(reboot_due=""), ()), Reboot)
+
+    def test_behind_the_reboot_the_rest_is_a_stretch(self) -> None:
+        snapshot = before_reboot(boot_id="boot-2", gates={"running-kernel": GateState(holds=True)})
+        step = next_step(TWO_BOOTS, snapshot, [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")])
+        assert isinstance(step, Stretch)
+        assert [d.entry.name for d in step.due] == ["default-kernel", "daemon"]
+
+    def test_no_trial_of_a_kernel_that_is_the_default_already(self) -> None:
+        step = next_step(TWO_BOOTS, before_reboot(default_kernel=RELEASE), ())
+        assert isinstance(step, Reboot)
+        assert step.trial is None
+
+    def test_no_trial_on_a_node_that_has_no_kernel_of_its_own(self) -> None:
+        entry = ENTRY.model_copy(update={"needs": ("boot",)})
+        wanted = plan([PACKAGES], [entry])
+        snapshot = converged(wanted, limits={"boot"}).model_copy(update={"reboot_due": "boot-1"} | OLD)
+        step = next_step(wanted, snapshot, ())
+        assert isinstance(step, Reboot)
+        assert step.trial is None
+
+    def test_a_gate_that_the_node_cannot_hold_asks_for_no_reboot(self) -> None:
+        wanted = plan([FILE], [gate("running-kernel", boot_scoped=True, needs=("boot",))])
+        snapshot = converged(wanted, limits={"boot"}).model_copy(update={"gates": {}})
+        assert isinstance(next_step(wanted, snapshot, ()), Done)
+
+    def test_stop_when_the_trial_came_back_on_another_kernel(self) -> None:
+        snapshot = before_reboot(boot_id="boot-2", gates={"running-kernel": GateState(holds=False, evidence="old")})
+        ledger = [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")]
+        step = next_step(TWO_BOOTS, snapshot, ledger)
+        assert step == Stop(reason="after the reboot it is still not so: the new kernel runs (old). Look at the console")
+
+    def test_stop_stays_stop_in_every_later_run(self) -> None:
+        ledger = [noted(TWO_BOOTS, s, "boot-1", run=f"run-{n}") for n, s in enumerate(["reboot", "booted", "stop", "stop"])]
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(boot_id="boot-2"), ledger), Stop)
+
+    def test_another_change_since_then_is_worth_another_reboot(self) -> None:
+        ledger = [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")]
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(boot_id="boot-2", reboot_due="boot-2"), ledger), Reboot)
+
+    @pytest.mark.parametrize("word", ["retry", "done"])
+    def test_a_person_or_a_success_opens_a_new_page(self, word: str) -> None:
+        ledger = [noted(TWO_BOOTS, s, "boot-1") for s in ("reboot", "booted", "stop", word)]
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(boot_id="boot-2"), ledger), Reboot)
+
+    def test_another_plan_is_another_page(self) -> None:
+        ledger = [noted(TWO_BOOTS, s, "boot-1", plan="another") for s in ("reboot", "booted", "stop")]
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(boot_id="boot-2"), ledger), Reboot)
+
+    def test_done_of_a_plan_without_boots(self) -> None:
+        assert next_step(plan(), machine(), ()) == Done()
+
+
+class TestBudget:
+    def reboots(self, *boots: str) -> list[LedgerEntry]:
+        return [noted(TWO_BOOTS, "reboot", boot) for boot in boots]
+
+    def test_one_for_each_boot_and_one_for_a_rerun(self) -> None:
+        assert budget(TWO_BOOTS) == 3
+
+    def test_stop_when_it_is_spent(self) -> None:
+        spent = self.reboots("boot-a", "boot-b", "boot-c")
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(), spent[:2]), Reboot)
+        step = next_step(TWO_BOOTS, before_reboot(), spent)
+        assert isinstance(step, Stop)
+        assert step.reason.startswith("3 reboots were spent on this plan and another one is due (a change made since")
+        assert "--retry" in step.reason
+
+    def test_orders_of_one_boot_count_once(self) -> None:
+        again = self.reboots("boot-a", "boot-a", "boot-a", "boot-a", "boot-b")
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(), again), Reboot)
+
+    def test_an_order_of_the_present_boot_was_never_carried_out(self) -> None:
+        orders = self.reboots("boot-a", "boot-b", "boot-1", "boot-1")
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(), orders), Reboot)
+
+    @pytest.mark.parametrize("word", ["retry", "done"])
+    def test_it_is_whole_again_after(self, word: str) -> None:
+        ledger = [*self.reboots("boot-a", "boot-b", "boot-c"), noted(TWO_BOOTS, word)]
+        assert isinstance(next_step(TWO_BOOTS, before_reboot(), ledger), Reboot)
+
+    def test_what_is_converged_needs_no_budget(self) -> None:
+        assert next_step(TWO_BOOTS, converged(TWO_BOOTS), self.reboots("a", "b", "c", "d")) == Done()
+
+
+def test_one_boot_has_one_transaction() -> None:
+    more = Packages(name="more", packages=(Package(name="c"),))
+    step = next_step(plan([FILE, PACKAGES, more, UNIT]), machine(), ())
+    assert isinstance(step, Stretch)
+    assert transaction(step.due) == (PACKAGES, more)
+    assert transaction(step.due[:1]) == ()
+
+
+class TestDeclaredFacts:
+    SPEC = NodeSpec(os="debian13", arch="x86_64")
+
+    def test_a_node_that_is_what_was_declared_contradicts_nothing(self) -> None:
+        assert contradictions(self.SPEC, machine()) == ()
+
+    def test_every_contradiction_is_told(self) -> None:
+        told = contradictions(self.SPEC, machine(os="ubuntu24.04", arch="aarch64"))
+        assert told == (
+            "declared os debian13, the node runs ubuntu24.04",
+            "declared arch x86_64, the node is aarch64",
+        )
+
+    def test_only_a_lab_node_may_be_declared_without_hardware(self) -> None:
+        absent = self.SPEC.model_copy(update={"hardware": "absent"})
+        (told,) = contradictions(absent, machine())
+        assert "which only a lab node may be" in told
+        assert contradictions(absent, machine(lab=True)) == ()
+        assert admitted(absent, machine(lab=True)).limits == {"hardware"}
+        assert admitted(absent, machine()).limits == frozenset()
+        assert admitted(self.SPEC, machine(lab=True)).limits == frozenset()
+
+
+# The state machine as a whole: nodes that do as they are told, nodes that die halfway, nodes that never come back right.
+
+
+@dataclass
+class Node:
+    """A machine that carries out steps. `faithful` is how many of its boots start the kernel that was asked for."""
+
+    wanted: Plan
+    snapshot: Snapshot
+    faithful: bool = True
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    reboots: int = 0
+
+    def carry_out(self, step: Stretch, until: int) -> None:
+        for due in step.due[:until]:
+            resource = due.entry.resource
+            begun = {d.name for d in dependents(self.wanted, resource.name)}
+            stamps = {name: stamp for name, stamp in self.snapshot.stamps.items() if name not in begun}
+            self.snapshot = self.snapshot.model_copy(update={"stamps": stamps})
+            if boot_scoped(self.wanted, resource.name) and not isinstance(resource, Gate):
+                self.snapshot = self.snapshot.model_copy(update={"reboot_due": self.snapshot.boot_id})
+            if not (isinstance(resource, Gate) and resource.boot_scoped):
+                self.snapshot = carried_out(self.wanted, resource, self.snapshot)
+
+    def reboot(self, step: Reboot) -> None:
+        self.note("reboot")
+        self.reboots += 1
+        started = (step.trial or self.snapshot.default_kernel) if self.faithful else OLD_RELEASE
+        holds = {
+            e.name: GateState(holds=started == RELEASE)
+            for e in self.wanted.entries
+            if isinstance(e.resource, Gate) and e.resource.boot_scoped
+        }
+        self.snapshot = self.snapshot.model_copy(
+            update={"boot_id": f"boot-{self.reboots + 1}", "kernel": started, "gates": {**self.snapshot.gates, **holds}}
+        )
+        self.note("booted")
+
+    def note(self, step: str) -> None:
+        self.ledger.append(noted(self.wanted, step, self.snapshot.boot_id))
+
+
+def resources(draw: Callable[[st.SearchStrategy[Any]], Any], boot: int) -> list[Resource]:
+    """Some resources of every kind, the later ones deriving from the earlier ones."""
+    kinds = draw(st.lists(st.sampled_from(["file", "packages", "unit", "derived", "gate", "precondition"]), max_size=6))
+    made: list[Resource] = []
+    for number, kind in enumerate(kinds):
+        name = f"r{boot}-{number}"
+        common = {"name": name, "boot_scoped": draw(st.booleans()), "needs": draw(st.sampled_from([(), ("hardware",)]))}
+        inputs = tuple(draw(st.lists(st.sampled_from([r.name for r in made]), unique=True)) if made else ())
+        made.append(
+            {
+                "file": lambda c=common, n=name: File(path=f"/{n}", content=n, **c),
+                "packages": lambda c=common, n=name: Packages(packages=(Package(name=n, version="1-*"),), **c),
+                "unit": lambda c=common, n=name: Unit(unit=f"{n}.service", **c),
+                "derived": lambda c=common, n=name, i=inputs: Derived(inputs=i, command=":", outputs=(f"/{n}",), **c),
+                "gate": lambda n=name: gate(n),
+                "precondition": lambda n=name: gate(n, precondition=True),
+            }[kind]()
+        )
+    return made
+
+
+@st.composite
+def plans(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Plan:
+    later = [KERNEL_GATE, *resources(draw, 1), ENTRY]
+    return plan(resources(draw, 0), later, *draw(st.sampled_from([[], [resources(draw, 2)]])))
+
+
+@given(
+    wanted=plans(),
+    faithful=st.booleans(),
+    deaths=st.lists(st.integers(0, 6), max_size=4),
+    limits=st.sets(st.sampled_from(["hardware", "sysctl"])),
+)
+def test_every_node_ends_in_done_or_stop_within_its_budget(
+    wanted: Plan, faithful: bool, deaths: Sequence[int], limits: set[str]
+) -> None:
+    node = Node(wanted, machine(limits=limits), faithful)
+    dies_after = list(deaths)
+    for _ in range(3 * len(wanted.boots) + len(deaths) + 4):
+        step = next_step(wanted, node.snapshot, node.ledger)
+        match step:
+            case Stretch():
+                node.carry_out(step, dies_after.pop() if dies_after else len(step.due))
+            case Reboot():
+                node.reboot(step)
+            case Stop() | Done():
+                break
+    else:
+        pytest.fail(f"it does not settle: {step}")
+    assert node.reboots <= budget(wanted)
+    assert isinstance(step, Done) == (faithful or not any(wanted.boots)), step
+    if isinstance(step, Done):
+        assert not any(drift(wanted, node.snapshot))
+        assert node.snapshot.default_kernel == RELEASE
+
+
+@given(wanted=plans(), changes=st.sets(st.sampled_from(["files", "packages", "units", "stamps", "prints", "gates"])),
+       limits=st.sets(st.sampled_from(["hardware", "sysctl"])))  # fmt: skip
+def test_it_is_never_done_while_anything_applicable_is_due(wanted: Plan, changes: set[str], limits: set[str]) -> None:
+    snapshot = converged(wanted, limits=limits).model_copy(update={name: {} for name in changes})
+    step = next_step(wanted, snapshot, ())
+    due = {d.entry.name for boot in drift(wanted, snapshot) for d in boot}
+    applicable = {
+        e.name
+        for e in wanted.entries
+        if limit_of(e.resource, snapshot) is None
+        and not (isinstance(e.resource, Gate) and e.resource.precondition)
+        and difference(wanted, e.resource, snapshot)
+    }
+    assert applicable <= due
+    assert isinstance(step, Done) == (not due)
+
+
+@given(wanted=plans(), ledger=st.lists(st.sampled_from(["stretch", "reboot", "booted", "stop", "failed", "done", "retry"])))
+def test_no_ledger_makes_a_converged_node_do_anything(wanted: Plan, ledger: list[str]) -> None:
+    assert isinstance(next_step(wanted, converged(wanted), [noted(wanted, word) for word in ledger]), Done)
