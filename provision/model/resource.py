@@ -101,6 +101,8 @@ class Gate(BaseResource):
     """The condition in words: `page size is 65536`."""
     remedy: str
     """What a person does when it does not hold."""
+    proves: tuple[str, ...] = ()
+    """Derived resources that are due when this does not hold: a stamp alone does not tell that they were harmed."""
     precondition: bool = False
     """Asked only before a change of its boot (room on the disk, free locks); says nothing about a converged node."""
 

@@ -45,14 +45,19 @@ def alike(specs: Mapping[str, NodeSpec]) -> tuple[tuple[NodeSpec, tuple[str, ...
 
 
 def names_in_order(plans: Iterable[Plan]) -> tuple[str, ...]:
-    """One order of all resource names of several plans, each plan's own order kept."""
+    """One order of all resource names of several plans that keeps the order of every boot of every plan.
+
+    Only one boot is carried out at a time, so plans of both reboot policies have such an order.
+    """
+    before: dict[str, set[str]] = {}
+    for boot in (boot for one in plans for boot in one.boots):
+        previous: set[str] = set()
+        for entry in boot:
+            before.setdefault(entry.name, set()).update(previous)
+            previous = {entry.name}
     order: list[str] = []
-    for one in plans:
-        position = 0
-        for entry in one.entries:
-            if entry.name in order:
-                position = order.index(entry.name) + 1
-            else:
-                order.insert(position, entry.name)
-                position += 1
+    while before:
+        free = (name for name, earlier in before.items() if not earlier & before.keys())
+        order.append(next(free, next(iter(before))))
+        del before[order[-1]]
     return tuple(order)

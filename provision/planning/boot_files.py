@@ -31,6 +31,7 @@ def boot_files(ctx: Context, inputs: tuple[str, ...]) -> Iterator[Resource]:
         test=ctx.platform.boot_complete(),
         expect="every kernel in /boot has its initrd, the default links resolve, and the packages are consistent",
         remedy="Do not reboot this node before it holds; `provision apply` again finishes what was begun",
+        proves=("initrd",),
     )
     yield Derived(
         name="boot-menu",

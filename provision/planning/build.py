@@ -134,4 +134,6 @@ def _renamed(entry: Entry, names: dict[str, str]) -> Entry:
     update: dict[str, object] = {"name": names.get(resource.name, resource.name)}
     if isinstance(resource, Derived):
         update["inputs"] = tuple(names.get(name, name) for name in resource.inputs)
+    if isinstance(resource, Gate):
+        update["proves"] = tuple(names.get(name, name) for name in resource.proves)
     return entry.model_copy(update={"resource": resource.model_copy(update=update)})

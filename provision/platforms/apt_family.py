@@ -78,7 +78,8 @@ class AptFamily(Platform):
             '  real=$(readlink -f "$path")\n'
             f'  case $real in *.so.{quote(driver)}) ;; *) echo "$library is $real"; exit 1 ;; esac\n'
             "done\n"
-            f"module=$(find /lib/modules/{quote(release)}/ -name {quote(first + '.ko')} -o -name {quote(first + '.ko.*')} | head -n 1)\n"
+            f"set -- {quote(first + '.ko')} {quote(first + '.ko.*')}\n"
+            f'module=$(find /lib/modules/{quote(release)}/ -name "$1" -o -name "$2" | head -n 1)\n'
             '[ -n "$module" ] || { echo "the module is not there"; exit 1; }\n'
             'is=$(modinfo -F version "$module")\n'
             f'[ "$is" = {quote(driver)} ] || {{ echo "$module is $is"; exit 1; }}\n'

@@ -56,6 +56,7 @@ def drift(plan: Plan, snapshot: Snapshot) -> tuple[tuple[Due, ...], ...]:
     """Per boot: what is due, in order, including what becomes due because something before it is."""
     boots: list[tuple[Due, ...]] = []
     due: set[str] = set()
+    refuted = _refuted(plan, snapshot)
     for boot in plan.boots:
         stretch: list[Due] = []
         for entry in boot:
@@ -63,12 +64,29 @@ def drift(plan: Plan, snapshot: Snapshot) -> tuple[tuple[Due, ...], ...]:
                 continue
             if isinstance(entry.resource, Gate) and entry.resource.precondition:
                 continue
-            why = _caused(entry.resource, due, stretch) or difference(plan, entry.resource, snapshot)
+            why = (
+                _caused(entry.resource, due, stretch)
+                or difference(plan, entry.resource, snapshot)
+                or refuted.get(entry.name, "")
+            )
             if why:
                 due.add(entry.name)
                 stretch.append(Due(entry=entry, why=why))
         boots.append((*_preconditions(boot, stretch, snapshot), *stretch))
     return tuple(boots)
+
+
+def _refuted(plan: Plan, snapshot: Snapshot) -> dict[str, str]:
+    """Derived resources whose proof does not hold, and what the proof says instead."""
+    told: dict[str, str] = {}
+    for entry in plan.entries:
+        gate = entry.resource
+        if not isinstance(gate, Gate) or limit_of(gate, snapshot) is not None:
+            continue
+        why = difference(plan, gate, snapshot) if gate.proves else ""
+        if why:
+            told |= dict.fromkeys(gate.proves, why)
+    return told
 
 
 def _preconditions(boot: Sequence[Entry], stretch: Sequence[Due], snapshot: Snapshot) -> tuple[Due, ...]:

@@ -53,6 +53,7 @@ class OpenKernelModules(Role):
             test=ctx.platform.modules_built(driver, flavour, release),
             expect=f"the driver's modules {driver} are built and installed for kernel {release}",
             remedy="See the build log that is named; choose a kernel and driver that fit (`provision plan` tells)",
+            proves=("module-build",),
         )
         yield from boot_files(ctx, inputs=("rival-drivers", "module-packages", "module-build"))
         yield Gate(

@@ -46,7 +46,9 @@ def plan(*boots: Sequence[Resource]) -> Plan:
 
 
 def gate(name: str = "gate", **fields: Any) -> Gate:
-    return Gate.model_validate({"name": name, "test": "true", "expect": f"{name} is so", "remedy": f"mend {name}", **fields})
+    return Gate.model_validate(
+        {"name": name, "test": "true", "expect": f"{name} is so", "remedy": f"mend {name}", **fields}
+    )
 
 
 def converged(wanted: Plan, **fields: Any) -> Snapshot:

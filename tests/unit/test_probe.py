@@ -37,10 +37,14 @@ class Here:
 
     def read(self, text: str, shell: Sequence[str] = ("sh",), become: Sequence[str] = ()) -> str:
         moved = text.replace(STATE, str(self.state)).replace(RUN, str(self.run))
-        done = subprocess.run([*become, *shell, "-s"], input=moved.encode(), capture_output=True, timeout=30, check=False)
+        done = subprocess.run(
+            [*become, *shell, "-s"], input=moved.encode(), capture_output=True, timeout=30, check=False
+        )
         return done.stdout.decode()  # strict: paramiko is strict too
 
-    def snapshot(self, wanted: Plan | None = None, shell: Sequence[str] = ("sh",), become: Sequence[str] = ()) -> Snapshot:
+    def snapshot(
+        self, wanted: Plan | None = None, shell: Sequence[str] = ("sh",), become: Sequence[str] = ()
+    ) -> Snapshot:
         return parse(self.read(probe_program(wanted), shell, become), "here")
 
 
@@ -62,7 +66,8 @@ def wanted(tmp_path: Path) -> Plan:
     (tmp_path / "link").symlink_to("open")
     os.mkfifo(tmp_path / "pipe")
     files = [
-        File(name=name, path=str(tmp_path / name), content="one\n") for name in ("open", "secret", "link", "pipe", "absent")
+        File(name=name, path=str(tmp_path / name), content="one\n")
+        for name in ("open", "secret", "link", "pipe", "absent")
     ]
     return plan(
         [
@@ -191,7 +196,9 @@ HOSTILE = {
 @pytest.mark.parametrize("shell", SHELLS)
 class TestHostileValues:
     @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
-    def test_a_value_stays_one_field_and_never_runs(self, here: Here, tmp_path: Path, shell: list[str], value: str) -> None:
+    def test_a_value_stays_one_field_and_never_runs(
+        self, here: Here, tmp_path: Path, shell: list[str], value: str
+    ) -> None:
         touched = tmp_path / "touched"
         value = value.replace("{touched}", str(touched))
         (here.state / "ledger").write_text(value)
@@ -210,8 +217,10 @@ class TestHostileValues:
     def test_bytes_that_are_no_text_do_not_end_the_answer(self, here: Here, tmp_path: Path, shell: list[str]) -> None:
         (tmp_path / "value").write_bytes(bytes(range(1, 256)))
         (here.state / "ledger").write_bytes(b"\xff\xfe caf\xe9\n")
-        os.symlink(b"caf\xe9", bytes(tmp_path / "link"))
-        wanted = plan([gate("shown", test=f"cat {tmp_path}/value"), File(name="l", path=f"{tmp_path}/link", content="")])
+        (tmp_path / "link").symlink_to(os.fsdecode(b"caf\xe9"))
+        wanted = plan(
+            [gate("shown", test=f"cat {tmp_path}/value"), File(name="l", path=f"{tmp_path}/link", content="")]
+        )
         snapshot = here.snapshot(wanted, shell)
         assert snapshot.ledger == ("?? caf?",)
         assert snapshot.files[f"{tmp_path}/link"].target == "caf?"
@@ -252,7 +261,9 @@ class TestFingerprint:
         after = self.both(here, wanted, shell)
         assert before[0] == before[1] != after[0] == after[1]
 
-    def test_it_tells_of_content_mode_package_and_upstream_stamp(self, here: Here, tmp_path: Path, shell: list[str]) -> None:
+    def test_it_tells_of_content_mode_package_and_upstream_stamp(
+        self, here: Here, tmp_path: Path, shell: list[str]
+    ) -> None:
         path = tmp_path / "f"
         path.write_text("one")
         wanted = plan(
@@ -326,7 +337,9 @@ class TestParse:
             parse(f"{line}\n{answer}", "n1")
 
     def test_a_page_size_that_is_no_number_is_told(self, answer: str) -> None:
-        wrong = "".join("page_size\thuge\n" if x.startswith("page_size") else x for x in answer.splitlines(keepends=True))
+        wrong = "".join(
+            "page_size\thuge\n" if x.startswith("page_size") else x for x in answer.splitlines(keepends=True)
+        )
         with pytest.raises(Unreadable, match="n1 answered 'huge' for page_size"):
             parse(wrong, "n1")
 
@@ -344,7 +357,9 @@ class TestParse:
     def test_any_text_is_a_snapshot_or_unreadable(self, text: str) -> None:
         self.never_anything_else(text)
 
-    @given(st.lists(st.tuples(st.sampled_from([*FIELDS, "@progress", "other"]), st.lists(st.text(max_size=5), max_size=7))))
+    @given(
+        st.lists(st.tuples(st.sampled_from([*FIELDS, "@progress", "other"]), st.lists(st.text(max_size=5), max_size=7)))
+    )
     def test_any_lines_are_a_snapshot_or_unreadable(self, rows: list[tuple[str, list[str]]]) -> None:
         self.never_anything_else("\n".join("\t".join([key, *fields]) for key, fields in rows) + "\nEND\n")
 

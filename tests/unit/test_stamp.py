@@ -76,7 +76,8 @@ class TestDesired:
     @pytest.mark.parametrize(
         ("one", "two"),
         [
-            (Packages(name="i", packages=(Package(name="a", version="1-*"),)), Packages(name="i", packages=(Package(name="a", version="2-*"),))),
+            (Packages(name="i", packages=(Package(name="a", version="1-*"),)),
+             Packages(name="i", packages=(Package(name="a", version="2-*"),))),
             (Directory(name="i", path="/a"), Directory(name="i", path="/a", mode="700")),
             (Unit(name="i", unit="a.service"), Unit(name="i", unit="a.service", running=False)),
             (BootEntry(name="i", release="1"), BootEntry(name="i", release="2")),

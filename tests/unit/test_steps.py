@@ -71,7 +71,8 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (FILE, {"files": state_of(FILE, sha256="f" * 64)}, "/etc/x.conf has another content"),
     (FILE, {"files": state_of(FILE, mode="644")}, "/etc/x.conf has mode 644, not 0640"),
     (FILE, {"files": state_of(FILE, owner="eve")}, "/etc/x.conf belongs to eve, not root"),
-    (FILE, {"files": state_of(FILE, sha256="", mode="4640")}, "/etc/x.conf has another content and has mode 4640, not 0640"),
+    (FILE, {"files": state_of(FILE, sha256="", mode="4640")},
+     "/etc/x.conf has another content and has mode 4640, not 0640"),
     (FILE, {"files": state_of(FILE, mode="garbage")}, "/etc/x.conf has mode garbage, not 0640"),
     (FILE, {"files": state_of(FILE, mode="")}, "/etc/x.conf has mode , not 0640"),
     (FILE, {"files": {"/etc/x.conf": FileState(type="symlink", target="/dev/null")}}, "/etc/x.conf is a symlink"),
@@ -90,7 +91,8 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (UNIT, {"units": {}}, "x.service does not exist"),
     (Unit(name="u", unit="z.service", running=False), {"units": {}}, "z.service does not exist"),
     (UNIT, {"units": {"x.service": UnitState(enabled="disabled", active="active")}}, "x.service is disabled"),
-    (UNIT, {"units": {"x.service": UnitState(enabled="masked", active="inactive")}}, "x.service is masked and is inactive"),
+    (UNIT, {"units": {"x.service": UnitState(enabled="masked", active="inactive")}},
+     "x.service is masked and is inactive"),
     (UNIT, {"units": {"x.service": UnitState(enabled="enabled", active="failed")}}, "x.service is failed"),
     (NO_UNIT, {"units": {"y.service": UnitState(enabled="enabled", active="inactive")}}, "y.service is enabled"),
     (NO_UNIT, {"units": {"y.service": UnitState(enabled="disabled", active="active")}}, "y.service is active"),
@@ -108,7 +110,9 @@ class TestDriftOfOneResource:
         assert drift(plan([resource]), converged(plan([resource]))) == ((),)
 
     @pytest.mark.parametrize(("resource", "instead", "why"), DIFFERENCES, ids=[why for _, _, why in DIFFERENCES])
-    def test_every_way_of_differing_is_told_in_words(self, resource: Resource, instead: dict[str, Any], why: str) -> None:
+    def test_every_way_of_differing_is_told_in_words(
+        self, resource: Resource, instead: dict[str, Any], why: str
+    ) -> None:
         wanted = plan([resource])
         ((due,),) = drift(wanted, converged(wanted).model_copy(update=instead))
         assert (due.entry.resource, due.why) == (resource, why)
@@ -221,6 +225,25 @@ class TestGates:
         (boot,) = drift(wanted, machine())
         assert [d.entry.name for d in boot] == ["built"]
 
+    def test_what_a_gate_proves_is_due_when_the_proof_does_not_hold_though_its_stamp_is_right(self) -> None:
+        build = Derived(name="build", inputs=("settings",), command="make")
+        image = Derived(name="image", inputs=("build",), command="make image")
+        proof = gate("built", proves=("build",))
+        wanted = plan([FILE, build, proof, image])
+        harmed = converged(wanted).model_copy(update={"gates": {"built": GateState(holds=False, evidence="no x.ko")}})
+        (boot,) = drift(wanted, harmed)
+        assert [(d.entry.name, d.why) for d in boot] == [
+            ("build", "not so: built is so (no x.ko)"),
+            ("built", "something before it changes"),
+            ("image", "build changes"),
+        ]
+
+    def test_a_proof_that_the_node_cannot_hold_makes_nothing_due(self) -> None:
+        build = Derived(name="build", inputs=("settings",), command="make")
+        wanted = plan([FILE, build, gate("loaded", proves=("build",), needs=("modules",))])
+        snapshot = converged(wanted, limits={"modules"}).model_copy(update={"gates": {}})
+        assert drift(wanted, snapshot) == ((),)
+
     def test_a_precondition_that_the_node_cannot_hold_is_not_asked(self) -> None:
         wanted = plan([gate("gpu", precondition=True, needs=("hardware",)), FILE])
         (boot,) = drift(wanted, machine(limits={"hardware"}))
@@ -305,7 +328,9 @@ class TestNextStep:
 
     def test_behind_the_reboot_the_rest_is_a_stretch(self) -> None:
         snapshot = before_reboot(boot_id="boot-2", gates={"running-kernel": GateState(holds=True)})
-        step = next_step(TWO_BOOTS, snapshot, [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")])
+        step = next_step(
+            TWO_BOOTS, snapshot, [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")]
+        )
         assert isinstance(step, Stretch)
         assert [d.entry.name for d in step.due] == ["default-kernel", "daemon"]
 
@@ -331,10 +356,14 @@ class TestNextStep:
         snapshot = before_reboot(boot_id="boot-2", gates={"running-kernel": GateState(holds=False, evidence="old")})
         ledger = [noted(TWO_BOOTS, "reboot", "boot-1"), noted(TWO_BOOTS, "booted", "boot-2")]
         step = next_step(TWO_BOOTS, snapshot, ledger)
-        assert step == Stop(reason="after the reboot it is still not so: the new kernel runs (old). Look at the console")
+        assert step == Stop(
+            reason="after the reboot it is still not so: the new kernel runs (old). Look at the console"
+        )
 
     def test_stop_stays_stop_in_every_later_run(self) -> None:
-        ledger = [noted(TWO_BOOTS, s, "boot-1", run=f"run-{n}") for n, s in enumerate(["reboot", "booted", "stop", "stop"])]
+        ledger = [
+            noted(TWO_BOOTS, s, "boot-1", run=f"run-{n}") for n, s in enumerate(["reboot", "booted", "stop", "stop"])
+        ]
         assert isinstance(next_step(TWO_BOOTS, before_reboot(boot_id="boot-2"), ledger), Stop)
 
     def test_another_change_since_then_is_worth_another_reboot(self) -> None:
@@ -417,7 +446,7 @@ class TestDeclaredFacts:
         assert admitted(self.SPEC, machine(lab=True)).limits == frozenset()
 
 
-# The state machine as a whole: nodes that do as they are told, nodes that die halfway, nodes that never come back right.
+# The state machine as a whole: nodes that do as they are told, that die halfway, that never come back right.
 
 
 @dataclass
@@ -532,6 +561,8 @@ def test_it_is_never_done_while_anything_applicable_is_due(wanted: Plan, changes
     assert isinstance(step, Done) == (not due)
 
 
-@given(wanted=plans(), ledger=st.lists(st.sampled_from(["stretch", "reboot", "booted", "stop", "failed", "done", "retry"])))
+@given(
+    wanted=plans(), ledger=st.lists(st.sampled_from(["stretch", "reboot", "booted", "stop", "failed", "done", "retry"]))
+)
 def test_no_ledger_makes_a_converged_node_do_anything(wanted: Plan, ledger: list[str]) -> None:
     assert isinstance(next_step(wanted, converged(wanted), [noted(wanted, word) for word in ledger]), Done)

@@ -1,0 +1,172 @@
+"""What an assertion accepts and what it refuses, asked of this machine through testinfra's local backend."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from provision.model import Derived, Directory, Entry, File, Gate, Package, Packages, Plan, Resource, Unit
+from provision.steps import desired
+from provision.verify import assertions
+from provision.verify.assertions import (
+    assert_derived,
+    assert_file,
+    assert_gate,
+    assert_packages,
+    assert_resource,
+    assert_unit,
+)
+
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg") is None, reason="no dpkg on this machine")
+PASSWD = Path("/etc/passwd")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Host:
+    return testinfra.get_host("local://")
+
+
+def asserted(host: Host, *resources: Resource) -> str:
+    plan = Plan(boots=(tuple(Entry(role="test", resource=resource) for resource in resources),))
+    return assert_resource(host, plan, resources[-1])
+
+
+def a_gate(test: str) -> Gate:
+    return Gate(name="gate", test=test, expect="the sky is blue", remedy="wait")
+
+
+def test_every_kind_has_its_assertion() -> None:
+    kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(Resource)[0])]
+    assert kinds
+    assert [kind for kind in kinds if not hasattr(assertions, f"assert_{kind.replace('-', '_')}")] == []
+
+
+def test_what_holds_is_told_as_evidence(machine: Host) -> None:
+    content = PASSWD.read_text()
+    assert "as declared" in asserted(machine, File(name="users", path="/etc/passwd", content=content, mode="644"))
+    asserted(machine, Directory(name="etc", path="/etc", mode="755"))
+    assert asserted(machine, a_gate("echo so it is")) == "so it is"
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [
+        (File(name="f", path="/etc/passwd", content="other"), "has another content"),
+        (File(name="f", path="/etc/passwd", content="other", mode="600"), "mode 644, not 600; .* another content"),
+        (File(name="f", path="/nowhere/at/all", content=""), "/nowhere/at/all is missing"),
+        (File(name="f", path="/etc", content=""), "/etc is not a file"),
+        (Directory(name="d", path="/etc/passwd"), "/etc/passwd is not a directory"),
+        (Directory(name="d", path="/etc", mode="700"), "/etc has mode 755, not 700"),
+        (a_gate("false"), r"not so: the sky is blue$"),
+        (a_gate("echo it is red; exit 3"), r"\(it is red\)"),
+        (a_gate("echo hidden by this | cat; test -n \"$nothing\"; true"), "the sky is blue"),
+        (a_gate("false; true"), "the sky is blue"),
+        (a_gate("echo \"it's 100%s red\" >&2; exit 1"), r"\(it's 100%s red\)"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_told(machine: Host, resource: Resource, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        asserted(machine, resource)
+
+
+def test_a_file_reached_through_a_link_is_not_the_file(machine: Host, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    with pytest.raises(AssertionError, match="is a symlink"):
+        assert_file(machine, File(name="f", path=str(tmp_path / "link"), content=PASSWD.read_text()))
+
+
+def test_gates_see_the_path_of_the_superuser(machine: Host) -> None:
+    assert "/usr/sbin" in assert_gate(machine, a_gate("echo $PATH"))
+
+
+@needs_dpkg
+@pytest.mark.parametrize(
+    ("package", "hold", "told"),
+    [
+        (Package(name="dpkg"), False, ""),
+        (Package(name="dpkg", version="*.*"), False, ""),
+        (Package(name="dpkg", version="9999.*"), False, "dpkg is .*, not 9999"),
+        (Package(name="no-such-package-of-ours"), False, "no-such-package-of-ours is not installed"),
+        (Package(name="dpkg"), True, "dpkg is not held"),
+    ],
+)
+def test_packages(machine: Host, package: Package, hold: bool, told: str) -> None:
+    resource = Packages(name="p", packages=(Package(name="base-files"), package), hold=hold)
+    if not told:
+        assert "base-files" in assert_packages(machine, resource)
+        return
+    with pytest.raises(AssertionError, match=told):
+        assert_packages(machine, resource)
+
+
+def test_a_derived_is_asked_for_its_stamp_and_its_outputs(
+    machine: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assertions, "STAMPS", str(tmp_path))
+    output = tmp_path / "output"
+    derived = Derived(name="index", inputs=("/etc/passwd",), command="true", outputs=(str(output),))
+    made_of = desired(Plan(boots=((Entry(role="test", resource=derived),),)), derived)
+
+    def refused(told: str) -> None:
+        with pytest.raises(AssertionError, match=told):
+            assert_derived(machine, derived, made_of)
+
+    refused("it was not made yet, or not finished; .*output is missing")
+    output.touch()
+    refused("not made yet")
+    (tmp_path / "index").write_text("0123456789abcdef-0123456789abcdef\n")
+    refused("its inputs should be others")
+    (tmp_path / "index").write_text(f"{made_of}-0123456789abcdef\n")
+    assert "made" in assert_derived(machine, derived, made_of)
+    output.unlink()
+    refused("output is missing")
+
+
+class Properties:
+    """A host whose `systemctl show` answers this."""
+
+    def __init__(self, **properties: str) -> None:
+        self.systemd_properties = properties
+
+    def service(self, name: str) -> Properties:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("wanted", "enabled", "active", "holds"),
+    [
+        ((True, True), "enabled", "active", True),
+        ((True, True), "static", "active", True),
+        ((True, True), "disabled", "active", False),
+        ((True, True), "enabled", "failed", False),
+        ((True, True), "enabled", "activating", False),
+        ((True, True), "masked", "active", False),
+        ((True, False), "enabled", "inactive", True),
+        ((False, False), "disabled", "inactive", True),
+        ((False, False), "masked", "inactive", True),
+        ((False, False), "enabled", "inactive", False),
+        ((False, False), "disabled", "active", False),
+        ((True, True), "", "inactive", False),
+    ],
+)
+def test_units(wanted: tuple[bool, bool], enabled: str, active: str, holds: bool) -> None:
+    host = Properties(LoadState="loaded", UnitFileState=enabled, ActiveState=active)
+    unit = Unit(name="u", unit="some.service", enabled=wanted[0], running=wanted[1])
+    check: Callable[[], str] = lambda: assert_unit(host, unit)  # noqa: E731
+    if holds:
+        assert check() == f"{enabled}, {active}"
+        return
+    with pytest.raises(AssertionError, match=r"some\.service is"):
+        check()
+
+
+def test_a_unit_that_does_not_exist_never_holds() -> None:
+    host = Properties(LoadState="not-found", ActiveState="inactive")
+    with pytest.raises(AssertionError, match="does not exist"):
+        assert_unit(host, Unit(name="u", unit="some.service", enabled=False, running=False))
