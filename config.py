@@ -1,0 +1,3 @@
+from provision.engines.pyinfra.connection import without_delay
+
+without_delay()

@@ -1,0 +1,3 @@
+from provision.pyinfra import converge
+
+converge()

@@ -1,0 +1,12 @@
+from provision import fleet
+
+gh200 = fleet(
+    ["gh200-01", "gh200-02"],
+    os="ubuntu24.04",
+    arch="aarch64",
+    gpu="GH200",
+    driver="580",
+    reboots="single",
+    ssh_user="ubuntu",
+    sudo=True,
+)

@@ -1,0 +1,214 @@
+"""pyinfra carries out the plan: one probe while it prepares, the first stretch as operations, the rest in one call.
+
+pyinfra executes deploy.py once per host, in parallel. Operations are told apart by line and loop position only, so all
+hosts loop over one order of names, and what runs later always stands at the same line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import click
+from gevent.lock import RLock
+from pyinfra.api import Host, Inventory, State, operation
+from pyinfra.api.command import FunctionCommand
+from pyinfra.api.output import set_echo
+from pyinfra.context import ctx_host, ctx_state
+
+from provision.engines.events import Events, run_folder
+from provision.engines.ledger import AtWork, NodeLocks, controller
+from provision.engines.pyinfra.connection import without_delay
+from provision.engines.pyinfra.node import Node, Refused
+from provision.engines.pyinfra.operations import carry_out, refuse
+from provision.engines.render import Sender
+from provision.inventory import WrongInventory, host_spec
+from provision.model import NodeSpec, Plan, Snapshot
+from provision.planning import BrokenRole, Room, WrongVariables, alike, assemble, names_in_order, rooms
+from provision.probe import Unreadable
+from provision.stack import NoFit
+from provision.steps import Done, Due, Reboot, Stop, Stretch, drift, transaction
+
+MOST_STEPS = 12
+"""More steps than any plan has: a node that needs more does not settle."""
+
+EXPECTED = (Refused, Unreadable, NoFit, WrongVariables, LookupError)
+
+
+class Run:
+    """What the hosts of one pyinfra process share."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.hosts = {host.name: host for host in inventory.get_active_hosts()}
+        self.rooms: dict[str, Room] = rooms()
+        self.specs: dict[str, NodeSpec] = {name: host_spec(name, host.data.dict()) for name, host in self.hosts.items()}
+        self.events = Events(run_folder())
+        self.order = names_in_order(self._plans())
+        self._locks = NodeLocks(self.hosts)
+        self._locking = RLock()
+        self._locked = False
+
+    def node(self, host: Host) -> Node:
+        sender = Sender(controller=controller(), run=self.events.folder.name, node=host.name)
+        return Node(host, self.specs[host.name], self.rooms, sender, self.events)
+
+    def lock(self) -> None:
+        """Keep other runs of this controller off all nodes of this one, until the process ends. Raises: AtWork."""
+        with self._locking:
+            if not self._locked:
+                self._locks.__enter__()
+                self._locked = True
+
+    def _plans(self) -> list[Plan]:
+        plans: list[Plan] = []
+        for spec, _nodes in alike(self.specs):
+            try:
+                plans.append(assemble(spec, self.rooms).plan)
+            except EXPECTED:
+                continue  # told for its own hosts when they are read
+        return plans
+
+
+@cache
+def run_of(state: State) -> Run:
+    """The one Run of this process; a wrong inventory ends it here, with exit code 2, before anything is changed."""
+    without_delay()
+    set_echo(_echo)
+    try:
+        return Run(state.inventory)
+    except (WrongInventory, BrokenRole) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(2) from None
+
+
+def converge() -> None:
+    """What deploy.py calls: bring this host to the state that its inventory declares."""
+    _refuse_free_running()
+    run = run_of(ctx_state.get())
+    host = ctx_host.get()
+    try:
+        run.lock()
+        node = run.node(host)
+        snapshot = node.read()
+        step = node.next(snapshot)
+    except (*EXPECTED, AtWork) as error:
+        refuse(name="provision | not begun", node=host.name, reason=str(error), events=run.events)
+        return
+    node.save(snapshot, "before")
+    _tell_drift(node, snapshot)
+    if isinstance(step, Done):
+        _done(node, snapshot, step)
+        return
+    if isinstance(step, Stretch):
+        _carry_out_all(host, node, step, run.order)
+    finish(name="provision | go on until nothing is due", node=node, order=run.order)
+
+
+@operation(is_idempotent=False, _set_in_op=False)
+def finish(node: Node, order: Sequence[str]):  # type: ignore[no-untyped-def]
+    """Step by step until nothing is due; what is due comes from a new probe, never from this run.
+
+    + node: the node, as this run knows it
+    + order: names of all resources, in the order shared by all hosts
+    """
+
+    def go_on(state: State, host: Host) -> bool:  # noqa: ARG001 - pyinfra passes both by name
+        try:
+            return _go_on(host, node, order)
+        except EXPECTED as error:
+            node.events.write("refused", node.name, reason=str(error))
+            host.log_styled(str(error), fg="red")
+            return False
+
+    yield FunctionCommand(go_on, (), {})
+
+
+def _go_on(host: Host, node: Node, order: Sequence[str]) -> bool:
+    for _ in range(MOST_STEPS):
+        snapshot = node.read()
+        step = node.next(snapshot)
+        match step:
+            case Stretch():
+                _carry_out_all(host, node, step, order)
+            case Reboot():
+                node.reboot(snapshot, step)
+            case Stop(reason=reason):
+                node.note(snapshot, "stop", reason)
+                raise Refused(f"{node.name}: {reason}")
+            case Done():
+                _done(node, snapshot, step)
+                return True
+    raise Refused(f"{node.name}: does not settle after {MOST_STEPS} steps; what is due again: {_due_again(node)}")
+
+
+def _due_again(node: Node) -> str:
+    snapshot = node.read()
+    return "; ".join(f"{d.entry.name} ({d.why})" for due in drift(node.plan().plan, snapshot) for d in due) or "nothing"
+
+
+def _carry_out_all(host: Host, node: Node, step: Stretch, order: Sequence[str]) -> None:
+    due = {d.entry.name: d for d in step.due}
+    together = transaction(step.due)
+    first = together[0].name if together else ""
+    done_with_first = {packages.name for packages in together[1:]}
+    names = (*order, *(name for name in due if name not in order))
+    for name in host.loop(names):
+        if name not in due or name in done_with_first:
+            continue
+        one = due[name]
+        carry_out(name=_title(one), node=node, due=one, together=together if name == first else ())
+
+
+def _title(due: Due) -> str:
+    return f"{due.entry.role} | {due.entry.name}"
+
+
+def _done(node: Node, snapshot: Snapshot, step: Done) -> None:
+    entries = node.ledger.entries(snapshot.machine_id)
+    digest = node.plan().plan.digest
+    if not entries or entries[-1].step != "done" or entries[-1].plan != digest:
+        node.note(snapshot, "done")
+    node.save(snapshot, "after")
+    limits = {entry.entry.name: entry.limit for entry in step.not_applicable}
+    node.events.write("done", node.name, plan=digest, not_applicable=limits)
+    told = ", ".join(f"{name} ({limit})" for name, limit in limits.items())
+    node.host.log_styled("converged" + (f"; not applicable: {told}" if told else ""), fg="green")
+
+
+def _tell_drift(node: Node, snapshot: Snapshot) -> None:
+    boots = drift(node.plan().plan, snapshot)
+    node.events.write(
+        "drift",
+        node.name,
+        boots=[[{"resource": d.entry.name, "role": d.entry.role, "why": d.why} for d in due] for due in boots],
+    )
+    for number, due in enumerate(boots):
+        for one in due:
+            node.host.log(f"boot {number}: {_title(one)}: {one.why}")
+
+
+def _refuse_free_running() -> None:
+    """`--no-wait` ends with exit code 0 although a host failed (pyinfra 3.10), so it cannot be trusted with a node."""
+    if "--no-wait" in _arguments():
+        click.echo(
+            "provision does not run with --no-wait: pyinfra would report success for a host that failed", err=True
+        )
+        raise SystemExit(2)
+
+
+def _arguments() -> list[str]:
+    return Path(f"/proc/{os.getpid()}/cmdline").read_text().split("\0")
+
+
+def _echo(message: object = "", err: bool = False, nl: bool = True) -> None:
+    """pyinfra's output, with our programs' progress lines turned into events."""
+    text = str(message)
+    _before, mark, progress = text.partition("@progress\t")
+    if not mark:
+        click.echo(message, err=err, nl=nl)
+        return
+    node, resource, seconds, lines, line = (progress.split("\t") + [""] * 5)[:5]
+    run_of(ctx_state.get()).events.write("progress", node, resource=resource, seconds=seconds, lines=lines, line=line)
+    click.echo(f"    [{node}] {resource}: {seconds} s, {line.strip()}", err=True)

@@ -1,0 +1,149 @@
+"""One node of a run: what was declared of it, how it is read, what its ledger says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyinfra.api import Host
+
+from provision.engines.events import Events
+from provision.engines.ledger import Ledger, Reading, now
+from provision.engines.pyinfra import connection
+from provision.engines.render import Sender, reboot_program
+from provision.model import LedgerEntry, NodeSpec, Snapshot
+from provision.model.ledger import Event
+from provision.planning import Planned, Room, assemble
+from provision.platforms import platform_for
+from provision.probe import BOOT_ID, parse, probe_program, program
+from provision.steps import Reboot, Step, admitted, contradictions, next_step
+
+REBOOT_SECONDS = 1200
+"""How long a node may take to come back: a big server's firmware alone can need ten minutes."""
+
+STILL_UP_SECONDS = 15
+"""A node that was told to reboot and still answers in its old boot after this was never told."""
+
+
+class Refused(RuntimeError):
+    """This node cannot be brought on; the text says what happened, the evidence, and what to do next."""
+
+
+class Node:
+    """A node while a run is at work on it. The only place that remembers anything about it during the run."""
+
+    def __init__(self, host: Host, spec: NodeSpec, rooms: dict[str, Room], sender: Sender, events: Events) -> None:
+        self.host = host
+        self.name: str = host.name
+        self.spec = spec
+        self.sender = sender
+        self.events = events
+        self.ledger = Ledger(self.name)
+        self._rooms = rooms
+        self._platform = platform_for(spec.os, spec.arch)
+        self._reading = Reading(self.name)
+        self.planned: Planned | None = None
+
+    def plan(self) -> Planned:
+        """The plan, from the node's kept first reading. Raises: Refused, NoFit."""
+        if self.planned is None:
+            self.planned = assemble(self.spec, self._rooms, self._first_reading())
+        return self.planned
+
+    def read(self) -> Snapshot:
+        """One probe: the snapshot of now. Raises: Refused."""
+        snapshot = self._probe(probe_program(self.plan().plan, default_kernel=self._platform.default_kernel()))
+        kept = self._reading.load()
+        if kept is not None and kept.machine_id != snapshot.machine_id:
+            # Another machine under the old name: its archive is asked anew.
+            self._reading.forget()
+            self.planned = None
+            return self.read()
+        self._note_boot(snapshot)
+        return self._admitted(snapshot)
+
+    def next(self, snapshot: Snapshot) -> Step:
+        return next_step(self.plan().plan, snapshot, self.ledger.entries(snapshot.machine_id))
+
+    def note(self, snapshot: Snapshot, step: Event, detail: str = "") -> None:
+        """One entry in the controller's ledger."""
+        self.ledger.add(
+            LedgerEntry(
+                at=now(),
+                run=self.sender.run,
+                node=self.name,
+                machine_id=snapshot.machine_id,
+                boot_id=snapshot.boot_id,
+                plan=self.plan().plan.digest,
+                step=step,
+                detail=detail,
+            )
+        )
+
+    def reboot(self, snapshot: Snapshot, step: Reboot) -> None:
+        """Order a reboot and wait for another boot_id. Raises: Refused."""
+        self.note(snapshot, "reboot", step.why)
+        self.events.write("reboot", self.name, why=step.why, trial=step.trial)
+        try:
+            connection.ask(self.host, reboot_program(self.sender, step.why, step.trial))
+        except connection.Unanswered as error:
+            raise Refused(f"{self.name}: the reboot could not be ordered: {error}") from error
+        except connection.LOST:
+            pass  # the connection went down with the node before the answer was out
+        self._wait_for_another_boot(step.boot_id)
+
+    def save(self, snapshot: Snapshot, label: str) -> Path:
+        """Keep a snapshot as evidence in the run's folder."""
+        path = self.events.folder / f"{self.name}.{label}.json"
+        path.write_text(snapshot.model_dump_json(indent=1) + "\n")
+        return path
+
+    def _first_reading(self) -> Snapshot:
+        kept = self._reading.load()
+        if kept is not None and kept.os == self.spec.os and kept.arch == self.spec.arch:
+            return kept
+        globs = self._platform.offered_names(self.spec)
+        reading = self._admitted(self._probe(probe_program(globs=globs)))
+        self._reading.save(reading)
+        return reading
+
+    def _admitted(self, snapshot: Snapshot) -> Snapshot:
+        wrong = contradictions(self.spec, snapshot)
+        if wrong:
+            raise Refused(f"{self.name}: {'; '.join(wrong)}. Nothing was changed; correct the inventory or the machine")
+        return admitted(self.spec, snapshot)
+
+    def _probe(self, text: str) -> Snapshot:
+        waiting = self.ledger.is_rebooting()
+        try:
+            snapshot = parse(connection.ask(self.host, text), self.name)
+        except (*connection.LOST, connection.Unanswered) as error:
+            if not waiting:
+                raise Refused(f"{self.name}: the node could not be read: {error}") from error
+            return self._after_reboot(text)
+        if waiting and snapshot.state == "stopping":
+            return self._after_reboot(text)
+        return snapshot
+
+    def _after_reboot(self, text: str) -> Snapshot:
+        """This run met the node in the middle of a reboot that an earlier run ordered."""
+        self._wait_for_another_boot(self.ledger.entries()[-1].boot_id)
+        return parse(connection.ask(self.host, text), self.name)
+
+    def _wait_for_another_boot(self, old: str) -> None:
+        def another(answer: str) -> bool:
+            fields = dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
+            return fields.get("boot_id") != old and fields.get("state") not in {"stopping", "starting", "initializing"}
+
+        try:
+            connection.wait_until(self.host, program(BOOT_ID), another, REBOOT_SECONDS)
+        except TimeoutError:
+            raise Refused(
+                f"{self.name}: no new boot within {REBOOT_SECONDS // 60} minutes after the reboot was ordered. "
+                "Look at its console; run again when it answers"
+            ) from None
+
+    def _note_boot(self, snapshot: Snapshot) -> None:
+        entries = self.ledger.entries(snapshot.machine_id)
+        if entries and entries[-1].step == "reboot" and entries[-1].boot_id != snapshot.boot_id:
+            self.note(snapshot, "booted", f"from {entries[-1].boot_id}")
+            self.events.write("booted", self.name, kernel=snapshot.kernel, boot_id=snapshot.boot_id)

@@ -1,0 +1,74 @@
+"""pyinfra operations of ours: one resource each, one remote command each.
+
+Our own where pyinfra 3.10 has none or where its own is wrong for us: `apt.packages` dies with the controller and knows
+no holds, `files.put` is not atomic, `server.reboot` compares uptimes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pyinfra.api import Host, State, StringCommand, operation
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
+from pyinfra.connectors.util import CommandOutput
+
+from provision.engines.pyinfra.connection import LOST, SHELL
+from provision.engines.pyinfra.node import Node
+from provision.engines.render import apply_program
+from provision.model import Packages
+from provision.steps import Due
+
+
+class Program(StringCommand):
+    """A program on standard input whose progress lines are shown while it runs."""
+
+    def __init__(self, node: Node, due: Due, text: str) -> None:
+        super().__init__(*SHELL.bits)
+        self.node, self.due, self.text = node, due, text
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:  # noqa: ARG002 - pyinfra calls it so
+        name, events = self.due.entry.name, self.node.events
+        events.write("begin", host.name, resource=name, role=self.due.entry.role, why=self.due.why)
+        begun = time.monotonic()
+        arguments = {**connector_arguments, "_stdin": self.text}
+        try:
+            ok, output = host.run_shell_command(self, print_output=True, print_input=False, **arguments)
+        except LOST as error:
+            events.write("lost", host.name, resource=name, evidence=str(error) or type(error).__name__)
+            raise OSError(f"the connection was lost: {error or type(error).__name__}") from error
+        seconds = round(time.monotonic() - begun, 2)
+        if ok:
+            events.write("ok", host.name, resource=name, seconds=seconds)
+        else:
+            events.write("failed", host.name, resource=name, seconds=seconds, evidence=output.stderr)
+        return ok, CommandOutput([])  # it was shown while it came; pyinfra would show it once more
+
+
+@operation(is_idempotent=False)
+def carry_out(node: Node, due: Due, together: Sequence[Packages] = ()) -> Generator[PyinfraCommand]:
+    """Bring one resource to its desired state.
+
+    + node: the node, as this run knows it
+    + due: the entry and what differs
+    + together: for packages: all of this boot's that are due, for its one transaction
+    """
+    yield Program(node, due, apply_program(node.plan().plan, due.entry.resource, node.sender, together))
+
+
+@operation(is_idempotent=False)
+def refuse(node: str, reason: str, events: Any) -> Generator[PyinfraCommand]:
+    """Fail one host with a sentence, and leave the others alone: an exception in deploy.py would stop them all.
+
+    + node: the host
+    + reason: what happened, the evidence, what to do next
+    + events: the run's events
+    """
+
+    def tell(state: State, host: Host) -> bool:  # noqa: ARG001 - pyinfra passes both by name
+        events.write("refused", node, reason=reason)
+        host.log_styled(reason, fg="red")
+        return False
+
+    yield FunctionCommand(tell, (), {})

@@ -1,0 +1,228 @@
+"""The sh program that brings one resource to its desired state: one remote command, safe to cut anywhere.
+
+What is written before the change: the reboot-due marker (a change may only take effect with a reboot) and the removal
+of the stamps of everything that derives from the resource. What is written after it: a derived's own stamp.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from shlex import quote
+
+from provision.model import BootEntry, Derived, Directory, File, Frozen, Gate, Packages, Plan, Resource, Unit
+from provision.platforms import apt, boot
+from provision.probe import LOCK, RUN, STATE, fingerprint, program
+from provision.steps import boot_scoped, dependents, desired
+
+LEASE_SECONDS = 30
+"""A run of another controller that was silent for so long has ended or died."""
+
+LEASE_WAIT = 150
+"""Seconds to wait for another controller's run before giving up."""
+
+TAIL = 25
+"""Lines of a failed change's log that are shown."""
+
+
+class Sender(Frozen):
+    """Who sends a program: written into the node's lease and ledger, so that two runs do not interleave."""
+
+    controller: str
+    run: str
+    node: str
+
+
+def apply_program(plan: Plan, resource: Resource, sender: Sender, together: Sequence[Packages] = ()) -> str:
+    """The program for one resource.
+
+    Args:
+        plan: the plan it belongs to.
+        resource: what to carry out.
+        sender: whose program it is.
+        together: for packages: all that are due in this boot, for its one transaction.
+    """
+    changed: Sequence[Resource] = together or (resource,)
+    change = "\n".join(
+        [
+            "set -eu",
+            "umask 022",
+            *(line for r in changed for line in _before(plan, r)),
+            *_change(plan, resource, changed),
+        ]
+    )
+    return program("\n".join([_frame(resource, sender), _logged(change, resource, sender)]))
+
+
+def reboot_program(sender: Sender, why: str, trial: str | None) -> str:
+    """Orders a reboot and returns at once; what proves it is another boot_id, read later."""
+    lines = [_prologue(sender), _ledger(sender, "reboot", why)]
+    if trial is not None:
+        # No `||` behind the subshell: `set -e` would have no effect inside it.
+        lines.append(f"( set -eu\n{boot.trial(trial)}\n) >{STATE}/last 2>&1\nrc=$?")
+        lines.append(f"if [ $rc != 0 ]; then {_shown(f'{STATE}/last')}; exit 1; fi")
+    # Detached, so that the answer is out before sshd goes down, and without the lock.
+    lines.append("sync\nsetsid sh -c 'sleep 0.3; systemctl reboot' >/dev/null 2>&1 </dev/null 9>&- &")
+    return program("\n".join(lines))
+
+
+def _before(plan: Plan, resource: Resource) -> list[str]:
+    lines = []
+    if boot_scoped(plan, resource.name):
+        lines.append(_write_text(f"{STATE}/reboot-due", '"$(cat /proc/sys/kernel/random/boot_id)"'))
+    stamps = [f"{STATE}/derived/{quote(d.name)}" for d in dependents(plan, resource.name)]
+    if stamps:
+        lines.append("rm -f " + " ".join(stamps))
+    return lines
+
+
+def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> list[str]:
+    match resource:
+        case Packages():
+            sets = [r for r in together if isinstance(r, Packages)]
+            packages = [package for r in sets for package in r.packages]
+            held = [package.name for r in sets if r.hold for package in r.packages]
+            return [apt.transaction(packages, held)]
+        case File(path=path, content=content, mode=mode):
+            return _file(path, content, mode)
+        case Directory(path=path, mode=mode):
+            return [f"mkdir -p {quote(path)}", f"chown root:root {quote(path)}", f"chmod {mode} {quote(path)}"]
+        case Unit(unit=unit, enabled=enabled, running=running):
+            return [
+                f"systemctl {'enable' if enabled else 'disable'} {quote(unit)}",
+                f"systemctl {'start' if running else 'stop'} {quote(unit)}",
+            ]
+        case BootEntry(release=release):
+            return [boot.set_default(release)]
+        case Derived():
+            return _derived(plan, resource)
+        case Gate():
+            return [_gate(resource)]
+
+
+def _gate(gate: Gate) -> str:
+    told = quote(f"not so: {gate.expect}. {gate.remedy}")
+    return f"set +e\n(\nset -eu\n{gate.test}\n)\n[ $? = 0 ] || {{ echo {told}; exit 1; }}"
+
+
+def _file(path: str, content: str, mode: str) -> list[str]:
+    folder, _, name = path.rpartition("/")
+    temporary = quote(f"{folder}/.{name}.provision")
+    data = base64.b64encode(content.encode()).decode()
+    return [
+        f"mkdir -p {quote(folder or '/')}",
+        f"rm -f {temporary}",
+        f"echo {data} | (umask 077; base64 -d >{temporary})",
+        f"chown root:root {temporary}",
+        f"chmod {mode} {temporary}",
+        f"sync {temporary}",
+        f"mv -fT {temporary} {quote(path)}",
+        f"sync {quote(folder or '/')}",
+    ]
+
+
+def _derived(plan: Plan, derived: Derived) -> list[str]:
+    stamp = f"{STATE}/derived/{quote(derived.name)}"
+    return [
+        f"rm -f {stamp}",
+        f"made_from=$({fingerprint(plan, derived)})",
+        f"(\nset -eu\n{derived.command}\n)" if derived.undo is None else _undoing(derived.command, derived.undo),
+        *(f"[ -e {quote(path)} ] || {{ echo {quote(path)} was not made; exit 1; }}" for path in derived.outputs),
+        _write_text(stamp, f'{desired(plan, derived)}-"$made_from"'),
+    ]
+
+
+def _undoing(command: str, undo: str) -> str:
+    return (
+        f"set +e\n(\nset -eu\n{command}\n)\nrc=$?\nset -e\n"
+        f"if [ $rc != 0 ]; then\nset +e\n(\nset -eu\n{undo}\n)\n"
+        "[ $? = 0 ] || echo 'what was begun could not be taken back'\nexit $rc\nfi"
+    )
+
+
+def _write_text(path: str, text: str) -> str:
+    """Write one line so that after a power cut it is there whole or not at all. `path` and `text` are sh words."""
+    folder, _, name = path.rpartition("/")
+    temporary = f"{folder}/.{name}.provision"
+    return f"printf '%s\\n' {text} >{temporary}\nsync {temporary}\nmv -f {temporary} {path}\nsync {folder}"
+
+
+def _prologue(sender: Sender) -> str:
+    """Lock, lease, and the folders that everything else needs."""
+    mine = quote(sender.controller)
+    return f"""set -u
+mkdir -p {STATE}/derived || exit 1
+{LOCK}
+waited=0
+while [ -f {RUN}/lease ] && read -r holder run since <{RUN}/lease && [ "$holder" != {mine} ] \\
+    && [ $(($(date +%s) - since)) -lt {LEASE_SECONDS} ]; do
+  if [ $waited -ge {LEASE_WAIT} ]; then
+    echo "run $run of another controller ($holder) is at work on this node; run again when it has ended" >&2; exit 75
+  fi
+  flock -u 9; sleep 2; waited=$((waited + 2)); flock 9
+done
+{_lease(sender)}"""
+
+
+def _lease(sender: Sender) -> str:
+    return f"printf '%s %s %s\\n' {quote(sender.controller)} {quote(sender.run)} \"$(date +%s)\" >{RUN}/lease"
+
+
+def _frame(resource: Resource, sender: Sender) -> str:
+    doing = f"printf '%s\\n' {quote(resource.name)} >{RUN}/doing"
+    return "\n".join([_prologue(sender), doing, _ledger(sender, "begin", resource.name)])
+
+
+def _ledger(sender: Sender, step: str, detail: str) -> str:
+    return (
+        f"printf '%s %s %s %s %s\\n' \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\" {quote(sender.run)} "
+        f'"$(cut -c1-8 /proc/sys/kernel/random/boot_id)" {step} {quote(detail)} >>{STATE}/ledger; sync {STATE}/ledger'
+    )
+
+
+def _logged(change: str, resource: Resource, sender: Sender) -> str:
+    """Run the change with its output in a file: a dead controller must not kill apt by a broken pipe."""
+    log = f"{STATE}/last"
+    return f"""begun=$(date +%s)
+{_progress(resource, sender, log)}
+(
+{change}
+) >{log} 2>&1
+rc=$?
+{"kill $progress 2>/dev/null" if _is_long(resource) else ":"}
+if [ $rc = 0 ]; then {_ledger(sender, "ok", resource.name)}
+else {_ledger(sender, "failed", resource.name)}; {_shown(log)}; fi
+{_lease(sender)}
+rm -f {RUN}/doing
+exit $rc"""
+
+
+def _shown(log: str) -> str:
+    """The end of a log, in ASCII: paramiko ends a whole answer at a byte that is not UTF-8."""
+    return f"tail -n {TAIL} {log} | tr -c '[:print:]\\t\\n' '?' >&2"
+
+
+def _is_long(resource: Resource) -> bool:
+    return isinstance(resource, (Packages, Derived))
+
+
+def _progress(resource: Resource, sender: Sender, log: str) -> str:
+    """Tell every few seconds what the change is at. Without the lock, and gone when nobody listens."""
+    if not _is_long(resource):
+        return ":"
+    # A pattern of log files is for the shell to expand, so only its fixed parts are quoted.
+    watched = (
+        "*".join(quote(part) if part else "" for part in resource.log.split("*"))
+        if isinstance(resource, Derived) and resource.log
+        else log
+    )
+    node = f"{quote(sender.node)} {quote(resource.name)}"
+    return f"""(
+while sleep 2 >/dev/null 2>&1; do
+  line=$(tail -q -n 1 {watched} 2>/dev/null | tail -n 1 | tr '\\t' ' ' | tr -cd '[:print:]' | cut -c1-160)
+  lines=$(cat {watched} 2>/dev/null | wc -l)
+  seconds=$(($(date +%s) - begun))
+  printf '@progress\\t%s\\t%s\\t%s\\t%s\\t%s\\n' {node} "$seconds" "$lines" "$line" || exit 0
+done
+) </dev/null 2>/dev/null 9>&- &
+progress=$!"""
