@@ -1,0 +1,167 @@
+"""`provision lab`: throw-away nodes on this machine. All printing and exit codes of the lab are here.
+
+Exit codes: 0 done, 1 it failed on the way, 2 nothing was tried (wrong name, this machine lacks something).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision.lab import host
+from provision.lab.error import InputError, LabError
+from provision.lab.lab import NETWORK_VARIABLE, Lab, default_state
+
+FAILED = 1
+NOT_TRIED = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Throw-away Debian nodes on this machine (systemd-nspawn): own name, address, sshd, a real reboot in seconds.",
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="names of nodes")]
+
+
+@app.command()
+def up(
+    names: Names = None,
+    layer: Annotated[str | None, typer.Option(help="start new nodes from this saved layer")] = None,
+) -> None:
+    """Starts nodes (default: node1) and waits until one can log in. The first call builds the base root."""
+    _require_everything()
+    with _progress() as say, _told():
+        lab = _lab(say)
+        before = {node.name for node in lab.nodes() if node.running}
+        nodes = lab.up(names or ["node1"], layer=layer)
+    for node in nodes:
+        typer.echo(f"{node.name} {node.address} {'was running already' if node.name in before else 'is up'}")
+    typer.echo(f"ssh -F {_shown(lab.ssh_config)} {nodes[0].name}")
+
+
+@app.command()
+def down(names: Names = None) -> None:
+    """Takes nodes down (default: all) and forgets what they wrote."""
+    _require_everything()
+    with _progress() as say, _told():
+        gone = _lab(say).down(names or None)
+    for name in names or gone:
+        typer.echo(f"{name} is gone" if name in gone else f"{name} was not there")
+    if not names and not gone:
+        typer.echo("There are no nodes.")
+
+
+@app.command("list")
+def list_nodes() -> None:
+    """Shows nodes and saved layers."""
+    with _told():
+        lab = _lab(_silent)
+        nodes, layers = lab.nodes(), lab.layers()
+        lines = [f"{n.name} {n.address} {'running' if n.running else 'off'} boots={n.boots}" for n in nodes]
+    for line in lines:
+        typer.echo(line)
+    for layer in layers:
+        typer.echo(f"layer {layer.name}")
+    if not nodes:
+        typer.echo(f"There are no nodes in {_shown(lab.state)}; `provision lab up NAME` makes one.")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def shell(
+    name: Annotated[str, typer.Argument(help="the node")],
+    command: Annotated[list[str] | None, typer.Argument(help="a command to run there instead of a shell")] = None,
+) -> None:
+    """Opens a shell on a node as user lab, who may sudo."""
+    with _told():
+        lab = _lab(_silent)
+        node = lab.node(name)
+        if not os.access(lab.state / "key", os.R_OK):
+            raise LabError(f"{lab.state / 'key'} belongs to somebody else; run it as root (sudo), who made the lab.")
+        if not node.running:
+            raise LabError(f"{name} is off; `provision lab up {name}` starts it.")
+    os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), name, *(command or [])])  # noqa: S606
+
+
+@app.command()
+def clean() -> None:
+    """Removes everything of the lab: nodes, base, layers, keys, and what it set on this machine."""
+    _require_everything()
+    with _progress() as say, _told():
+        lab = _lab(say)
+        lab.clean()
+    typer.echo(f"Nothing is left of the lab in {_shown(lab.state)}.")
+
+
+@app.command()
+def requirements(
+    install: Annotated[bool, typer.Option("--install", help="install what is missing by apt-get; needs root")] = False,
+) -> None:
+    """Says what this machine lacks to run lab nodes."""
+    lacking = host.missing()
+    if install:
+        with _told():
+            packages = host.install(lacking)
+        typer.echo(f"Installed: {' '.join(packages) or 'nothing was missing'}")
+        lacking = host.missing()
+    if lacking:
+        typer.echo(host.sentence(lacking))
+        raise typer.Exit(NOT_TRIED)
+    typer.echo("This machine has everything the lab needs.")
+
+
+def _lab(say: Callable[[str], None]) -> Lab:
+    return Lab(default_state(), subnet=os.environ.get(NETWORK_VARIABLE), say=say)
+
+
+def _require_everything() -> None:
+    lacking = host.missing()
+    if lacking:
+        typer.echo(f"{host.sentence(lacking)} Without a lab, `provision plan` works on any machine.", err=True)
+        raise typer.Exit(NOT_TRIED)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(NOT_TRIED if isinstance(error, InputError) else FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command, or `provision lab down`, goes on from here.", err=True)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """On a terminal one line that is written over; elsewhere a line per stage. Both on standard error, with seconds."""
+    began = time.monotonic()
+    terminal = sys.stderr.isatty()
+
+    def say(line: str) -> None:
+        text = f"[{time.monotonic() - began:5.1f} s] {line}"
+        typer.echo(f"\r\x1b[K{text[:110]}" if terminal else text, err=True, nl=not terminal)
+
+    try:
+        yield say
+    finally:
+        if terminal:
+            typer.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,395 @@
+"""A lab: named nodes under one state folder, and the layers kept of them.
+
+Every command may be killed at any moment; the next one mends what it left. Two at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TextIO
+
+from provision.lab import base, mirror, mounts, network, node, settings
+from provision.lab.cgroup import Group, groups_below
+from provision.lab.error import InputError, LabError
+from provision.lab.mirror import Mirror
+from provision.lab.network import Network
+from provision.lab.node import Node, Record
+from provision.lab.ssh import NAME_MAX, Ssh
+from provision.model import Frozen, digest
+
+STATE_VARIABLE = "PROVISION_LAB"
+NETWORK_VARIABLE = "PROVISION_LAB_NETWORK"
+_NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{NAME_MAX - 1}}}")
+_LAYER = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+
+
+class Layer(Frozen):
+    """One node's converged state, kept read-only: what it wrote over `below` (topmost first) and `base`."""
+
+    name: str
+    base: Path
+    below: tuple[Path, ...] = ()
+
+
+class Settled(Frozen):
+    """What the lab decided at its first `up`, and all its nodes share."""
+
+    subnet: IPv4Network
+    mirror: Mirror
+
+
+def default_state() -> Path:
+    return Path(os.environ.get(STATE_VARIABLE, ".lab"))
+
+
+def _quiet(_line: str) -> None:
+    pass
+
+
+class Lab:
+    """Nodes under `state`; `store` (default: the same folder) keeps base and layers and may be shared by labs.
+
+    `subnet`: a private network such as 10.233.7.0/24; by default one that nobody on this machine uses.
+    `say` gets one short line for each slow stage.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        store: Path | None = None,
+        subnet: str | None = None,
+        say: Callable[[str], None] = _quiet,
+    ) -> None:
+        self.state = state.absolute()
+        self.store = (store or state).absolute()
+        self.id = digest(str(self.state))[:6]
+        self._asked = network.parse_subnet(subnet) if subnet else None
+        self._say = say
+        self._ssh = Ssh(self.state)
+
+    @property
+    def ssh_config(self) -> Path:
+        return self._ssh.config
+
+    def nodes(self) -> list[Node]:
+        if not (self.state / "lab.json").exists():
+            return []
+        settled = self._settled()
+        records = (node.read_record(folder) for folder in sorted(self._nodes.glob("*")))
+        return [self._node(record, settled) for record in records if record is not None]
+
+    def node(self, name: str) -> Node:
+        known = self.nodes()
+        found = next((item for item in known if item.name == name), None)
+        if found is None:
+            names = ", ".join(item.name for item in known) or "none"
+            raise InputError(
+                f"The lab in {self.state} has no node {name!r} (it has: {names}); `provision lab up {name}`."
+            )
+        return found
+
+    def up(self, names: Iterable[str], layer: str | None = None) -> list[Node]:
+        """Nodes of these names, running and ready to log in; one that runs is left as it is.
+
+        `layer` puts new nodes on a saved layer. When one fails, those that this call started are taken away again.
+        """
+        wanted = tuple(dict.fromkeys(names))
+        _check_names(wanted)
+        if not wanted:
+            return []
+        with self._locked():
+            self._mend()
+            self._ssh.prepare()
+            on = self.layer(layer) if layer else None
+            known = {item.name for item in self.nodes()}
+            settled = self._settle() if set(wanted) - known else self._settled()
+            for name in wanted:
+                if name not in known:
+                    self._create(name, on, settled)
+                elif on and self._root_of(on) not in self.node(name).record.layers:
+                    raise LabError(
+                        f"{name} exists already, and not on layer {on.name}: `provision lab down {name}` first."
+                    )
+            self._ssh.write(item.peer() for item in self.nodes())
+            selected = [self.node(name) for name in wanted]
+            asleep = [item for item in selected if not item.running]
+            try:
+                self._refuse_taken(asleep)
+                self._start(asleep)
+            except BaseException:
+                # What a new node says about its failure is in the message; an old one keeps what it holds.
+                for item in selected:
+                    if item.name not in known:
+                        item.wipe()
+                self._ssh.write(item.peer() for item in self.nodes())
+                self._leave_if_idle()
+                raise
+            for item in selected:
+                item.wait()
+            return selected
+
+    def down(self, names: Iterable[str] | None = None) -> list[str]:
+        """Takes nodes down and forgets what they wrote (all of them by default); returns the names that were there."""
+        asked = None if names is None else tuple(names)
+        _check_names(asked or ())
+        if not self.state.exists():
+            return []
+        with self._locked():
+            self._mend()
+            gone = [item for item in self.nodes() if asked is None or item.name in asked]
+            for item in gone:
+                item.wipe()
+            self._ssh.write(item.peer() for item in self.nodes())
+            self._leave_if_idle()
+            return [item.name for item in gone]
+
+    def reset(self, name: str) -> Node:
+        """The same name, address and layers on a node that is new in all else: files, machine-id, host key."""
+        with self._locked():
+            self._mend()
+            old = self.node(name)
+            old.wipe()
+            node.create(old.folder, old.record.model_copy(update={"machine_id": node.new_machine_id()}))
+            self._ssh.write(item.peer() for item in self.nodes())
+            fresh = self.node(name)
+            self._start([fresh])
+            return fresh
+
+    def save(self, name: str, layer: str) -> Layer:
+        """Keeps what the node holds now as a read-only layer; the node is shut down in order and started on it.
+
+        A layer of that name that exists already is returned, and the node is left alone.
+        """
+        if not _LAYER.fullmatch(layer):
+            raise InputError(f"{layer!r} does not do for a layer's name: letters, digits, dot, dash, up to 64 of them.")
+        with self._locked():
+            self._mend()
+            if self._layer_root(layer).is_dir():
+                return self.layer(layer)
+            source = self.node(name)
+            source.stop()
+            kept = Layer(name=layer, base=source.record.base, below=source.record.layers)
+            self._keep(source, kept)
+            self._start([self.node(name)])
+            return kept
+
+    def layers(self) -> list[Layer]:
+        return [self.layer(root.parent.name) for root in sorted(self._layers.glob("*/root"))]
+
+    def layer(self, name: str) -> Layer:
+        if not _LAYER.fullmatch(name) or not self._layer_root(name).is_dir():
+            known = ", ".join(root.parent.name for root in sorted(self._layers.glob("*/root"))) or "none"
+            raise InputError(f"There is no layer {name!r} in {self._layers} (there are: {known}).")
+        text = (self._layers / name / "layer.json").read_text(encoding="utf-8")
+        return Layer.model_validate_json(text)
+
+    def drop(self, layer: str) -> None:
+        """Deletes a saved layer; refused while a node of this lab stands on it."""
+        with self._locked():
+            root = self._root_of(self.layer(layer))
+            if standing := [item.name for item in self.nodes() if root in item.record.layers]:
+                raise LabError(f"Layer {layer} is in use by {', '.join(standing)}; `provision lab down` them first.")
+            mounts.remove_tree(root.parent)
+
+    def clean(self) -> None:
+        """Removes nodes, settings, and the lab's own files, base and layers; a store elsewhere is left alone."""
+        if self.state.exists():
+            with self._locked():
+                self._mend()
+                for item in self.nodes():
+                    item.wipe()
+                self._forget_kernel_state()
+                self._remove_files()
+                (self.state / "lock").unlink(missing_ok=True)
+            if not any(self.state.iterdir()):
+                self.state.rmdir()
+            return
+        self._forget_kernel_state()
+
+    # Starting
+
+    def _create(self, name: str, on: Layer | None, settled: Settled) -> None:
+        root = base.provide(self.store, settled.mirror, self._say) if on is None else on.base
+        record = Record(
+            name=name,
+            address=self._network(settled).next_address(item.record.address for item in self.nodes()),
+            machine_id=node.new_machine_id(),
+            base=root,
+            layers=(self._root_of(on), *on.below) if on else (),
+        )
+        node.create(self._nodes / name, record)
+
+    def _start(self, nodes: list[Node]) -> None:
+        if not nodes:
+            return
+        net = self._network(self._settled())
+        try:
+            settings.join(self.id, self.state, settings.wanted(len(self.nodes())))
+            network.open_way_out(net)
+            if chain := network.obstacle(network.firewall_chains()):
+                self._say(
+                    f"the firewall chain {chain} drops forwarded packets: nodes may not reach the archive until it "
+                    f"accepts those from and to {net.subnet}"
+                )
+            for item in nodes:
+                item.start()
+            for item in nodes:
+                item.wait()
+        except BaseException:
+            for item in nodes:
+                item.release()
+            raise
+
+    def _refuse_taken(self, nodes: Iterable[Node]) -> None:
+        waiting = tuple(nodes)
+        for item in waiting:
+            item.release()
+        for address in network.answering(item.record.address for item in waiting):
+            raise LabError(
+                f"The address {address} is taken: a machine answers there. Give the lab another network, "
+                f"e.g. {NETWORK_VARIABLE}=10.99.0.0/24."
+            )
+
+    def _settle(self) -> Settled:
+        before = self._settled() if (self.state / "lab.json").exists() else None
+        if before and self._asked and before.subnet != self._asked and self.nodes():
+            raise InputError(
+                f"The lab in {self.state} has nodes on {before.subnet}, so it does not move to {self._asked}; "
+                "`provision lab down` first."
+            )
+        net = network.choose(self.id, self._asked or (before.subnet if before else None))
+        settled = Settled(subnet=net.subnet, mirror=mirror.read())
+        part = self.state / "lab.json.part"
+        part.write_text(settled.model_dump_json(indent=1), encoding="utf-8")
+        part.replace(self.state / "lab.json")
+        return settled
+
+    # Saving: one rename, announced before and booked after, so that a killed controller loses nothing
+
+    def _keep(self, source: Node, layer: Layer) -> None:
+        folder = self._layers / layer.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "layer.json").write_text(layer.model_dump_json(indent=1), encoding="utf-8")
+        (source.folder / "saving").write_text(layer.name, encoding="utf-8")
+        try:
+            (source.folder / "upper").rename(folder / "root")
+        except OSError as error:
+            (source.folder / "saving").unlink()
+            raise LabError(
+                f"{source.name} cannot be kept in {folder}: {error}. Store and state share a disk."
+            ) from error
+        self._book(source)
+
+    def _book(self, source: Node) -> None:
+        saving = source.folder / "saving"
+        root = self._layer_root(saving.read_text(encoding="utf-8"))
+        if not (source.folder / "upper").exists() and root not in source.record.layers:
+            layers = (root, *source.record.layers)
+            node.write_record(source.folder, source.record.model_copy(update={"layers": layers}))
+        saving.unlink()
+
+    # Mending
+
+    def _mend(self) -> None:
+        for item in self.nodes():
+            if (item.folder / "saving").exists():
+                self._book(item)
+        known = {item.name for item in self.nodes()}
+        for folder in self._nodes.glob("*"):
+            if folder.name not in known:
+                mounts.unmount_below(folder)
+                mounts.remove_tree(folder)
+        self._release_strangers(known)
+
+    def _release_strangers(self, known: set[str]) -> None:
+        for name in {*network.nodes_connected(self.id), *groups_below(f"provision-lab-{self.id}")} - known:
+            group = Group(f"provision-lab-{self.id}/{name}")
+            group.kill()
+            network.disconnect(self.id, name)
+            mounts.unmount_nspawn(network.namespace(self.id, name))
+            group.remove()
+
+    def _leave_if_idle(self) -> None:
+        # A node that is off counts: its power may come back without the lab being asked.
+        if self.nodes():
+            return
+        network.close_way_out(self.id)
+        settings.leave(self.id)
+
+    def _forget_kernel_state(self) -> None:
+        self._release_strangers(set())
+        self._leave_if_idle()
+
+    def _remove_files(self) -> None:
+        mounts.unmount_below(self._nodes)
+        mounts.remove_tree(self._nodes)
+        if self.store == self.state:
+            for built in (*self.store.glob("base-*"), self._layers):
+                mounts.remove_tree(built)
+            (self.store / "base.lock").unlink(missing_ok=True)
+        mounts.remove_tree(self._ssh.sockets)
+        own = ("lab.json", "key", "key.pub", "ssh_config", "known_hosts", ".gitignore")
+        for name in own:
+            (self.state / name).unlink(missing_ok=True)
+
+    # Where things are
+
+    @property
+    def _nodes(self) -> Path:
+        return self.state / "nodes"
+
+    @property
+    def _layers(self) -> Path:
+        return self.store / "layers"
+
+    def _layer_root(self, name: str) -> Path:
+        return self._layers / name / "root"
+
+    def _root_of(self, layer: Layer) -> Path:
+        return self._layer_root(layer.name)
+
+    def _settled(self) -> Settled:
+        return Settled.model_validate_json((self.state / "lab.json").read_text(encoding="utf-8"))
+
+    def _network(self, settled: Settled) -> Network:
+        return Network(lab=self.id, subnet=settled.subnet)
+
+    def _node(self, record: Record, settled: Settled) -> Node:
+        return Node(self._nodes / record.name, record, self._network(settled), self._ssh, settled.mirror)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock():
+            (self.state / ".gitignore").write_text("*\n", encoding="ascii")
+            yield
+
+    def _lock(self) -> TextIO:
+        path = self.state / "lock"
+        while True:
+            self.state.mkdir(parents=True, exist_ok=True)
+            lock = path.open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._say("waiting for another lab command to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # The command waited for may have been `clean`, which deletes the file.
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                return lock
+            lock.close()
+
+
+def _check_names(names: Iterable[str]) -> None:
+    wrong = [name for name in names if not _NAME.fullmatch(name)]
+    if wrong:
+        raise InputError(
+            f"{', '.join(map(repr, wrong))} does not do for a node's name: a small letter, then small letters, digits "
+            f"and dashes, up to {NAME_MAX}."
+        )
