@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from provision.catalog import find_gpus, load
-from provision.engines.ledger import Ledger
-from provision.model import NodeSpec
+from provision.ledger import Ledger
+from provision.model import Frozen, NodeSpec
 from provision.planning import BrokenRole, Room, WrongVariables, alike, assemble, instance, rooms
 from provision.stack import NoFit
 
@@ -55,6 +55,13 @@ class WrongInventory(ValueError):
 
 
 _collected: ContextVar[list[str] | None] = ContextVar("mistakes of the inventory that is being read", default=None)
+
+
+class Declared(Frozen):
+    """One host of an inventory: its declaration, and pyinfra's data of it."""
+
+    spec: NodeSpec
+    data: dict[str, Any]
 
 
 def fleet(hosts: Iterable[Host], *, sudo: bool = False, sudo_user: str = "", **keys: Any) -> Group:
@@ -96,7 +103,12 @@ def fleet(hosts: Iterable[Host], *, sudo: bool = False, sudo_user: str = "", **k
 
 
 def read_inventory(path: Path) -> dict[str, NodeSpec]:
-    """Every host of an inventory file and what is declared of it, without connecting to any.
+    """Every host of an inventory file and what is declared of it. Raises: WrongInventory."""
+    return {name: host.spec for name, host in read_hosts(path).items()}
+
+
+def read_hosts(path: Path) -> dict[str, Declared]:
+    """Every host of an inventory file: what is declared of it and how it is reached, without connecting to any.
 
     Raises: WrongInventory.
     """
@@ -114,7 +126,7 @@ def read_inventory(path: Path) -> dict[str, NodeSpec]:
         raise WrongInventory([f"it fails with {type(error).__name__}: {error}"], path) from error
     finally:
         _collected.reset(token)
-    specs: dict[str, NodeSpec] = {}
+    declared: dict[str, Declared] = {}
     for group, value in namespace.items():
         if group.startswith("_") or not isinstance(value, (list, tuple)):
             continue
@@ -122,14 +134,14 @@ def read_inventory(path: Path) -> dict[str, NodeSpec]:
             if data.get("provision", data) is None:
                 continue  # its fleet() told what is wrong
             try:
-                specs[name] = host_spec(name, data)
+                declared[name] = Declared(spec=host_spec(name, data), data=data)
             except WrongInventory as error:
                 mistakes += [text for text in error.mistakes if text not in mistakes]
     if mistakes:
         raise WrongInventory(mistakes, path)
-    if not specs:
+    if not declared:
         raise WrongInventory(["it declares no host"], path)
-    return specs
+    return declared
 
 
 def host_spec(name: str, data: Mapping[str, Any]) -> NodeSpec:

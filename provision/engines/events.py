@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from provision.engines.ledger import state
+from provision.ledger import state
 
 RUN_VARIABLE = "PROVISION_RUN"
 """Folder of the run, set by `provision apply` for the engine it starts."""

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from shlex import quote
 
 from provision.model import BootEntry, Derived, Directory, File, Frozen, Gate, Packages, Plan, Resource, Unit
+from provision.model.places import RUN, STATE
 from provision.platforms import apt, boot
-from provision.probe import LOCK, RUN, STATE, fingerprint, program
+from provision.probe import LOCK, fingerprint, program
 from provision.steps import boot_scoped, dependents, desired
 
 LEASE_SECONDS = 30
@@ -89,7 +90,7 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             return [f"mkdir -p {quote(path)}", f"chown root:root {quote(path)}", f"chmod {mode} {quote(path)}"]
         case Unit(unit=unit, enabled=enabled, running=running):
             return [
-                f"systemctl {'enable' if enabled else 'disable'} {quote(unit)}",
+                _enablement(quote(unit), "enable" if enabled else "disable"),
                 f"systemctl {'start' if running else 'stop'} {quote(unit)}",
             ]
         case BootEntry(release=release):
@@ -108,8 +109,10 @@ def _gate(gate: Gate) -> str:
 def _file(path: str, content: str, mode: str) -> list[str]:
     folder, _, name = path.rpartition("/")
     temporary = quote(f"{folder}/.{name}.provision")
+    blocked = quote(f"{path} is a directory, and a file belongs there: move it away, then run again")
     data = base64.b64encode(content.encode()).decode()
     return [
+        f"[ ! -d {quote(path)} ] || [ -L {quote(path)} ] || {{ echo {blocked}; exit 1; }}",
         f"mkdir -p {quote(folder or '/')}",
         f"rm -f {temporary}",
         f"echo {data} | (umask 077; base64 -d >{temporary})",
@@ -119,6 +122,17 @@ def _file(path: str, content: str, mode: str) -> list[str]:
         f"mv -fT {temporary} {quote(path)}",
         f"sync {quote(folder or '/')}",
     ]
+
+
+def _enablement(unit: str, verb: str) -> str:
+    """Enable or disable a unit that can be; systemd's other states stand for themselves (systemctl(1), is-enabled)."""
+    masked = f"{unit} is masked: somebody wants it off; unmask it, then run again"
+    return (
+        f"case $(systemctl is-enabled {unit} 2>/dev/null) in\n"
+        "static | indirect | generated | transient | alias) ;;\n"
+        f"masked*) echo {quote(masked)}; exit 1 ;;\n"
+        f"*) systemctl {verb} {unit} ;;\nesac"
+    )
 
 
 def _derived(plan: Plan, derived: Derived) -> list[str]:

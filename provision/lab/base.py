@@ -16,6 +16,7 @@ from provision.lab import mounts, program
 from provision.lab.error import LabError
 from provision.lab.mirror import SUITE, Mirror
 from provision.model import digest
+from provision.model.places import LAB_MARK
 
 PACKAGES = (
     "systemd",
@@ -33,7 +34,6 @@ PACKAGES = (
 )
 USER = "lab"
 USER_ID = 1000
-MARK = "/etc/provision-lab"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 # Runs on this machine with the new root as $1, before the root is used.
@@ -59,7 +59,7 @@ MaxStartups 100
 PerSourcePenalties no
 END
 rm -f "$root"/etc/ssh/ssh_host_*
-printf '%s\\n' 'A throw-away node of provision lab: no GPU, and the kernel is the host machine'"'"'s.' >"$root{MARK}"
+printf '%s\\n' 'A throw-away node of provision lab: no GPU, no kernel of its own.' >"$root{LAB_MARK}"
 chroot "$root" systemctl --quiet mask console-getty.service apt-daily.timer apt-daily-upgrade.timer
 find "$root/etc/dpkg" -name 'dpkg.cfg*' -type f -exec sed -i '/^force-unsafe-io$/d' {{}} +
 find "$root/etc/dpkg/dpkg.cfg.d" -type f -exec sed -i '/^force-unsafe-io$/d' {{}} +

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
+from provision.model.places import STATE
 from provision.platforms import apt, boot, dkms
 from provision.platforms.platform import Platform
 
 LOCK_PATIENCE = 300
 """Seconds that a bring-up waits for another package manager: a first unattended upgrade takes minutes."""
 
-LEDGER = "/var/lib/provision/ledger"
+LEDGER = f"{STATE}/ledger"
 
 
 @dataclass(frozen=True)

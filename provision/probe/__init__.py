@@ -3,6 +3,6 @@
 from provision.probe.fingerprint import fingerprint
 from provision.probe.parse import Unreadable, parse
 from provision.probe.program import BOOT_ID, probe_program
-from provision.probe.remote import LOCK, RUN, STATE, program
+from provision.probe.remote import LOCK, program
 
-__all__ = ["BOOT_ID", "LOCK", "RUN", "STATE", "Unreadable", "fingerprint", "parse", "probe_program", "program"]
+__all__ = ["BOOT_ID", "LOCK", "Unreadable", "fingerprint", "parse", "probe_program", "program"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Unit
-from provision.probe.remote import STATE
+from provision.model.places import STATE
 
 
 def fingerprint(plan: Plan, derived: Derived) -> str:

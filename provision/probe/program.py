@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from shlex import quote
 
 from provision.model import Derived, Directory, File, Gate, Packages, Plan, Unit
+from provision.model.places import LAB_MARK, STATE
 from provision.platforms import apt
 from provision.probe.fingerprint import fingerprint
-from provision.probe.remote import LOCK, RUN, STATE, program
+from provision.probe.remote import LOCK, program
 
 LEDGER_LINES = 8
 
@@ -28,8 +29,13 @@ say() {
   printf '%s\n' "$line"
 }
 plain() { tr -c '[:print:]\n' '?'; }
+absent() {
+  folder=${1%/*}
+  while [ -n "$folder" ] && ! [ -e "$folder" ]; do folder=${folder%/*}; done
+  [ -x "${folder:-/}" ] || say hidden "file $1" "not readable for this user"
+}
 file() {
-  [ -e "$1" ] || [ -L "$1" ] || return 0
+  [ -e "$1" ] || [ -L "$1" ] || { absent "$1"; return 0; }
   mode=$(stat -c %a "$1"); owner=$(stat -c %U "$1")
   if [ -L "$1" ]; then say file "$1" symlink "$mode" "$owner" "" "$(readlink "$1" | plain)"
   elif [ -d "$1" ]; then say file "$1" directory "$mode" "$owner" "" ""
@@ -37,6 +43,9 @@ file() {
   elif [ -r "$1" ]; then say file "$1" file "$mode" "$owner" "$(sha256sum <"$1" | cut -c1-64)" ""
   else say hidden "file $1" "not readable for this user"
   fi
+}
+folder() {
+  if [ -d "$1" ]; then say file "$1" directory "$(stat -Lc %a "$1")" "$(stat -Lc %U "$1")" "" ""; else file "$1"; fi
 }
 unit() { say unit "$1" "$(systemctl is-enabled "$1" 2>/dev/null)" "$(systemctl is-active "$1" 2>/dev/null)"; }
 gate() {
@@ -59,7 +68,7 @@ say boot_id "$(first /proc/sys/kernel/random/boot_id)"
 say machine_id "$(first /etc/machine-id)"
 say root "$(id -u)"
 say state "$(systemctl is-system-running 2>/dev/null)"
-[ ! -e /etc/provision-lab ] || say lab yes
+[ ! -e {LAB_MARK} ] || say lab yes
 if systemd-detect-virt -cq 2>/dev/null || [ -e /run/systemd/container ] || [ -e /.dockerenv ]; then
   for limit in boot modules sysctl; do say limit $limit; done
 fi
@@ -115,8 +124,10 @@ def _questions(plan: Plan) -> list[str]:
     for entry in plan.entries:
         resource = entry.resource
         match resource:
-            case File(path=path) | Directory(path=path):
+            case File(path=path):
                 lines.append(f"file {quote(path)}")
+            case Directory(path=path):
+                lines.append(f"folder {quote(path)}")
             case Packages():
                 packages |= dict.fromkeys(package.name for package in resource.packages)
             case Unit():
@@ -139,4 +150,4 @@ BOOT_ID = """printf 'boot_id\\t'; cat /proc/sys/kernel/random/boot_id
 printf 'state\\t'; systemctl is-system-running 2>/dev/null || :"""
 """The smallest question: which boot is this? Asked while a reboot is waited for, without the lock."""
 
-__all__ = ["BOOT_ID", "RUN", "STATE", "probe_program"]
+__all__ = ["BOOT_ID", "probe_program"]

@@ -1,12 +1,8 @@
-"""What every program sent to a node has in common: its frame, its lock, and where it keeps things there."""
+"""What every program sent to a node has in common: its frame, and its lock."""
 
 from __future__ import annotations
 
-STATE = "/var/lib/provision"
-"""Survives a reboot: stamps, the reboot-due marker, the node's own ledger, the log of the last change."""
-
-RUN = "/run/provision"
-"""Gone with a reboot: the lock, the lease, what is being done now."""
+from provision.model.places import RUN
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

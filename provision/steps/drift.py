@@ -24,6 +24,10 @@ from provision.model import (
 )
 from provision.steps.stamp import desired
 
+ENABLED = frozenset({"enabled", "enabled-runtime"})
+UNCHANGING = frozenset({"static", "indirect", "generated", "transient", "alias"})
+"""States of a unit that can neither be enabled nor disabled (systemctl(1), is-enabled)."""
+
 
 class Due(Frozen):
     """An entry that has to be carried out, and what differs."""
@@ -156,7 +160,7 @@ def _packages(resource: Packages, snapshot: Snapshot) -> str:
 def _file(path: str, wanted: FileState, snapshot: Snapshot) -> str:
     state = snapshot.files.get(path)
     if state is None:
-        return f"{path} is missing"
+        return f"{path} is {snapshot.hidden.get(f'file {path}', 'missing')}"
     if state.type != wanted.type:
         return f"{path} is a {state.type}"
     told = []
@@ -174,7 +178,7 @@ def _unit(resource: Unit, snapshot: Snapshot) -> str:
     if state is None:
         return f"{resource.unit} does not exist" if resource.enabled or resource.running else ""
     told = []
-    if (state.enabled in {"enabled", "enabled-runtime", "static", "alias"}) != resource.enabled:
+    if state.enabled not in UNCHANGING and (state.enabled in ENABLED) != resource.enabled:
         told.append(f"is {state.enabled or 'not there'}")
     if (state.active == "active") != resource.running:
         told.append(f"is {state.active}")

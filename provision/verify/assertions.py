@@ -12,17 +12,20 @@ from fnmatch import fnmatchcase
 from testinfra.host import Host
 
 from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Resource, Unit
+from provision.model.places import STATE
 from provision.steps import desired
 from provision.verify.grub import default_release
 
-STAMPS = "/var/lib/provision/derived"
+STAMPS = f"{STATE}/derived"
 GRUB_MENU = "/boot/grub/grub.cfg"
 KERNEL_LINKS = ("/vmlinuz", "/boot/vmlinuz")
 
 ENVIRONMENT = "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; "
 """Gates are written for this; a plain ssh command has a user's PATH."""
 
-ENABLED = frozenset({"enabled", "enabled-runtime", "static", "alias"})
+ENABLED = frozenset({"enabled", "enabled-runtime"})
+UNCHANGING = frozenset({"static", "indirect", "generated", "transient", "alias"})
+"""States of a unit that can neither be enabled nor disabled (systemctl(1), is-enabled)."""
 
 
 def assert_resource(host: Host, plan: Plan, resource: Resource) -> str:
@@ -89,7 +92,7 @@ def assert_unit(host: Host, resource: Unit) -> str:
         return _judged([f"{resource.unit} does not exist"], "")
     enabled, active = properties.get("UnitFileState", ""), properties.get("ActiveState", "")
     told = []
-    if (enabled in ENABLED) != resource.enabled:
+    if enabled not in UNCHANGING and (enabled in ENABLED) != resource.enabled:
         told.append(f"{resource.unit} is {enabled or 'not there to be enabled'}")
     if (active == "active") != resource.running:
         told.append(f"{resource.unit} is {active}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from testinfra.host import Host
 
 from provision.model import Limit, NodeSpec
+from provision.model.places import LAB_MARK
 
-LAB_MARK = "/etc/provision-lab"
 CONTAINER_LIMITS: frozenset[Limit] = frozenset({"boot", "modules", "sysctl"})
 HARDWARE: frozenset[Limit] = frozenset({"hardware"})
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import runpy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from provision.inventory import WrongInventory, _members, read_inventory
-from provision.model import Entry, Frozen, NodeSpec, Snapshot
+from provision.inventory import Declared, WrongInventory, read_hosts
+from provision.ledger import Reading
+from provision.model import Entry, Frozen, NodeSpec
 from provision.planning import Planned, Room, assemble
-
-STATE_VARIABLE = "PROVISION_STATE"
 
 
 class Target(Frozen):
@@ -30,12 +26,11 @@ def targets(inventory: Path, wanted: Sequence[str] = ()) -> dict[str, Target]:
 
     Raises: WrongInventory.
     """
-    specs = read_inventory(inventory)
-    unknown = [name for name in wanted if name not in specs]
+    hosts = read_hosts(inventory)
+    unknown = [name for name in wanted if name not in hosts]
     if unknown:
-        raise WrongInventory([f"it declares no {', '.join(unknown)}, but {', '.join(specs)}"], inventory)
-    data = _data(inventory)
-    return {name: _target(name, specs[name], data[name]) for name in (wanted or specs)}
+        raise WrongInventory([f"it declares no {', '.join(unknown)}, but {', '.join(hosts)}"], inventory)
+    return {name: _target(name, hosts[name]) for name in (wanted or hosts)}
 
 
 def planned(target: Target, rooms: dict[str, Room], state: Path) -> Planned:
@@ -43,7 +38,7 @@ def planned(target: Target, rooms: dict[str, Room], state: Path) -> Planned:
 
     Raises: provision.stack.NoFit, LookupError, provision.planning.WrongVariables.
     """
-    reading = _reading(state / "readings" / f"{target.name}.json")
+    reading = Reading(target.name, state).load()
     fits = reading is not None and (reading.os, reading.arch) == (target.spec.os, target.spec.arch)
     return assemble(target.spec, rooms, reading if fits else None)
 
@@ -53,26 +48,8 @@ def resources(plans: Sequence[Planned]) -> tuple[Entry, ...]:
     return tuple({entry.name: entry for one in plans for entry in one.plan.entries}.values())
 
 
-def state() -> Path:
-    """Where the engines keep what they know: the controller's `.provision`, or $PROVISION_STATE."""
-    return Path(os.environ.get(STATE_VARIABLE) or Path.cwd() / ".provision")
-
-
-def _reading(path: Path) -> Snapshot | None:
-    try:
-        return Snapshot.model_validate_json(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _data(inventory: Path) -> dict[str, dict[str, Any]]:
-    """pyinfra's data of every host. The file was checked before."""
-    namespace = runpy.run_path(str(inventory), run_name="inventory")
-    groups = [v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, (list, tuple))]
-    return {name: data for group in groups for name, data in _members(group)}
-
-
-def _target(name: str, spec: NodeSpec, data: dict[str, Any]) -> Target:
+def _target(name: str, host: Declared) -> Target:
+    spec, data = host.spec, host.data
     return Target(
         name=name,
         spec=spec,

@@ -13,11 +13,12 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from provision.inventory import WrongInventory
+from provision.ledger import state
 from provision.model import Entry, Gate, Limit, Resource
 from provision.planning import BrokenRole, Planned, Room, WrongVariables, rooms
 from provision.stack import NoFit
 from provision.verify.limits import limits_of
-from provision.verify.nodes import Target, planned, resources, state, targets
+from provision.verify.nodes import Target, planned, resources, targets
 from provision.verify.ssh import disconnect, host_spec, ssh_config
 from provision.verify.summary import Check, Outcome, Summary
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from provision.engines.events import read
-from provision.engines.ledger import Reading
 from provision.inventory import read_inventory
 from provision.lab import Lab, Node
+from provision.ledger import Reading
 from provision.model import Derived, Snapshot
 from provision.planning import Planned, assemble, rooms
 

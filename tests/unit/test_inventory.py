@@ -15,8 +15,8 @@ import pytest
 from samples import noted, plan
 
 from provision.catalog import load
-from provision.engines.ledger import STATE_VARIABLE, Ledger
 from provision.inventory import REBOOT_RETRIES, WrongInventory, host_spec, read_inventory
+from provision.ledger import STATE_VARIABLE, Ledger
 from provision.planning.rooms import PATH_VARIABLE
 
 GPU = next(gpu.name for gpu in load().gpus if gpu.name == "GH200")
@@ -269,9 +269,8 @@ class TestWithPyinfra:
     def pyinfra(self, site: Path, text: str) -> subprocess.CompletedProcess[str]:
         path = written(site, text)
         (site / "deploy.py").write_text("open('deploy was run', 'w')\n")
-        tool = Path(sys.executable).parent / "pyinfra"
         return subprocess.run(
-            [tool, "-y", path.relative_to(site), "deploy.py"],
+            [sys.executable, "-m", "pyinfra", "-y", path.relative_to(site), "deploy.py"],
             cwd=site, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from samples import machine, noted, plan
 
 from provision.engines.events import RUN_VARIABLE, Events, new_run, read, run_folder
-from provision.engines.ledger import STATE_VARIABLE, AtWork, Ledger, NodeLocks, Reading, controller, now, state
+from provision.ledger import STATE_VARIABLE, AtWork, Ledger, NodeLocks, Reading, controller, now, state
 from provision.model import LedgerEntry
 
 EMPTY = plan()
@@ -180,7 +180,7 @@ class TestEvents:
 HOLD = """
 import sys, time
 from pathlib import Path
-from provision.engines.ledger import NodeLocks
+from provision.ledger import NodeLocks
 with NodeLocks(sys.argv[2:], Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -189,7 +189,7 @@ with NodeLocks(sys.argv[2:], Path(sys.argv[1])):
 TAKE_TURNS = """
 import sys
 from pathlib import Path
-from provision.engines.ledger import NodeLocks
+from provision.ledger import NodeLocks
 for _ in range(20):
     with NodeLocks(sys.argv[2:], Path(sys.argv[1]), wait=20):
         pass

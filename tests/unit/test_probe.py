@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from samples import gate, plan
 
 from provision.model import Derived, Directory, File, Package, Packages, Plan, Snapshot, Unit
-from provision.probe import BOOT_ID, RUN, STATE, Unreadable, fingerprint, parse, probe_program, program
+from provision.model.places import RUN, STATE
+from provision.probe import BOOT_ID, Unreadable, fingerprint, parse, probe_program, program
 from provision.probe.parse import FIELDS
 
 SHELLS = [
@@ -49,12 +51,16 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterable[Here]:
-    # A folder of pytest's own is closed to others, and nobody has to read in it.
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        if folder.owner() == tmp_path.owner() and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    yield Here(tmp_path)
+def tmp_path() -> Iterator[Path]:
+    """Open to other users, which a folder of pytest's own is not."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
 
 
 @pytest.fixture
@@ -150,6 +156,18 @@ class TestForReal:
         visible = {path: state for path, state in by_root.files.items() if path != secret}
         assert by_nobody.files == visible
         assert by_nobody.model_copy(update={"hidden": {}, "root": True, "files": by_root.files}) == by_root
+
+    @needs_root
+    def test_what_lies_in_a_closed_folder_is_hidden_not_missing(
+        self, here: Here, tmp_path: Path, shell: list[str]
+    ) -> None:
+        (tmp_path / "closed" / "deep").mkdir(parents=True)
+        (tmp_path / "closed").chmod(0o700)
+        paths = [f"{tmp_path}/{name}" for name in ("closed/absent", "closed/deep/er/absent", "open/absent")]
+        wanted = plan([File(name=f"f{n}", path=path, content="") for n, path in enumerate(paths)])
+        hidden = here.snapshot(wanted, shell, NOBODY).hidden
+        assert [path for path in paths if f"file {path}" in hidden] == paths[:2]
+        assert here.snapshot(wanted, shell).hidden == {}
 
     def test_the_smallest_question_names_this_boot(self, here: Here, shell: list[str]) -> None:
         assert f"boot_id\t{BOOT.read_text().strip()}\n" in here.read(program(BOOT_ID), shell)

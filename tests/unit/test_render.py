@@ -19,7 +19,8 @@ from samples import RELEASE, VERSION, gate, plan
 from provision.engines import render
 from provision.engines.render import Sender, apply_program, reboot_program
 from provision.model import BootEntry, Derived, Directory, File, Package, Packages, Plan, Resource, Unit
-from provision.probe import RUN, STATE, parse, probe_program, program
+from provision.model.places import RUN, STATE
+from provision.probe import parse, probe_program, program
 from provision.steps import desired, drift
 
 SHELLS = [pytest.param([shell], id=shell) for shell in ("dash", "bash") if shutil.which(shell)]

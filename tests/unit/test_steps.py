@@ -70,6 +70,8 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (FILE, {"files": {}}, "/etc/x.conf is missing"),
     (FILE, {"files": state_of(FILE, sha256="f" * 64)}, "/etc/x.conf has another content"),
     (FILE, {"files": state_of(FILE, mode="644")}, "/etc/x.conf has mode 644, not 0640"),
+    (FILE, {"files": {}, "hidden": {"file /etc/x.conf": "not readable for this user"}},
+     "/etc/x.conf is not readable for this user"),
     (FILE, {"files": state_of(FILE, owner="eve")}, "/etc/x.conf belongs to eve, not root"),
     (FILE, {"files": state_of(FILE, sha256="", mode="4640")},
      "/etc/x.conf has another content and has mode 4640, not 0640"),

@@ -19,12 +19,12 @@ from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_host, ctx_state
 
 from provision.engines.events import Events, run_folder
-from provision.engines.ledger import AtWork, NodeLocks, controller
 from provision.engines.pyinfra.connection import without_delay
 from provision.engines.pyinfra.node import Node, Refused
 from provision.engines.pyinfra.operations import carry_out, refuse
 from provision.engines.render import Sender
 from provision.inventory import WrongInventory, host_spec
+from provision.ledger import AtWork, NodeLocks, controller
 from provision.model import NodeSpec, Plan, Snapshot
 from provision.planning import BrokenRole, Room, WrongVariables, alike, assemble, names_in_order, rooms
 from provision.probe import Unreadable

@@ -7,9 +7,9 @@ from pathlib import Path
 from pyinfra.api import Host
 
 from provision.engines.events import Events
-from provision.engines.ledger import Ledger, Reading, now
 from provision.engines.pyinfra import connection
 from provision.engines.render import Sender, reboot_program
+from provision.ledger import Ledger, Reading, now
 from provision.model import LedgerEntry, NodeSpec, Snapshot
 from provision.model.ledger import Event
 from provision.planning import Planned, Room, assemble

@@ -1,0 +1,91 @@
+"""`provision apply`: bring nodes to their declared state, and tell how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from provision.cli.apply_view import conclude
+from provision.cli.arguments import InventoryFile, Limit, limited, mistakes_told
+from provision.cli.engine import INTERRUPTED, LOG, follow, pyinfra_command
+from provision.cli.exits import Exit
+from provision.cli.progress import view
+from provision.cli.summary import NodeReport, reports
+from provision.engines.events import new_run, read
+from provision.inventory import read_inventory
+from provision.ledger import Ledger, Reading, now
+
+app = typer.Typer(rich_markup_mode=None)
+
+SUMMARY = "summary.jsonl"
+
+
+@app.command()
+def apply(
+    inventory: InventoryFile,
+    limit: Limit = None,
+    retry: Annotated[bool, typer.Option("--retry", help="try again on nodes that a run stopped for a person")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="ask the archives again and choose versions anew")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="tell what is due, change nothing; exit code 3 if anything is")
+    ] = False,
+) -> None:
+    """Bring the nodes to their declared state.
+
+    Interrupted at any point, the same command again finishes the work.
+    """
+    with mistakes_told():
+        nodes = list(limited(read_inventory(inventory), limit, inventory))
+    run = new_run()
+    for node in nodes:
+        if refresh:
+            Reading(node).forget()
+        if retry:
+            note_retry(Ledger(node), run.name)
+    console = Console(highlight=False)
+    with view(console, nodes) as shown:
+        code = follow(pyinfra_command(inventory, nodes if limit else (), dry), run, shown.show)
+    found = with_log(reports(read(run), nodes), (run / LOG).read_text(errors="replace"))
+    (run / SUMMARY).write_text("".join(f"{one.model_dump_json()}\n" for one in found))
+    conclude(console, found, run, dry=dry, interrupted=code == INTERRUPTED)
+    raise typer.Exit(exit_code(code, found, dry))
+
+
+def note_retry(ledger: Ledger, run: str) -> None:
+    """A person asks to try again: reboots spent and stops made before count no more."""
+    entries = ledger.entries()
+    if entries:
+        detail = "a person asked to try again"
+        ledger.add(entries[-1].model_copy(update={"at": now(), "run": run, "step": "retry", "detail": detail}))
+
+
+def exit_code(engine: int, found: Sequence[NodeReport], dry: bool) -> Exit:
+    """From the engine's exit code and what its events told of each node."""
+    outcomes = {one.outcome for one in found}
+    if engine == Exit.WRONG_INPUT:
+        return Exit.WRONG_INPUT
+    if engine == Exit.DONE and outcomes <= {"converged"}:
+        return Exit.DONE
+    if engine == Exit.DONE and dry and outcomes <= {"converged", "unfinished"}:
+        return Exit.DRIFT
+    return Exit.FAILED
+
+
+def with_log(found: Sequence[NodeReport], log: str) -> tuple[NodeReport, ...]:
+    """Reports in which a node that no event tells of has what the engine said about it as evidence."""
+    said = last_words(log, [one.node for one in found if one.outcome == "unreachable"])
+    return tuple(one.model_copy(update={"evidence": said[one.node]}) if one.node in said else one for one in found)
+
+
+def last_words(log: str, nodes: Sequence[str]) -> dict[str, str]:
+    """The last line that the engine's log has about each of these nodes."""
+    said = dict.fromkeys(nodes, "")
+    for line in Text.from_ansi(log).plain.splitlines():
+        name, bracket, words = line.strip().removeprefix("[").partition("] ")
+        if bracket and name in said:
+            said[name] = words.strip()
+    return said

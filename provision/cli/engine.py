@@ -1,0 +1,115 @@
+"""An engine as a subprocess: started for a run, followed by its events, interrupted with us."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import provision
+from provision.cli.summary import Event
+from provision.engines.events import RUN_VARIABLE
+
+LOG = "engine.log"
+
+INTERRUPTED = 130
+"""What `follow` returns when a person ended the run; pyinfra itself says 0 then."""
+
+PACKAGED_DEPLOY = Path(provision.__file__).parent / "engines" / "pyinfra" / "deploy_entry.py"
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 3
+"""How long an interrupted engine may take to leave before it is killed; a run may be killed anywhere."""
+
+
+def pyinfra_command(inventory: Path, nodes: Sequence[str], dry: bool) -> list[str]:
+    """pyinfra with the deploy.py of the working directory, or with ours where it has none."""
+    own = Path("deploy.py")
+    deploy = own if own.is_file() else PACKAGED_DEPLOY
+    limits = [argument for node in nodes for argument in ("--limit", node)]
+    # -P: a file of the working directory that happens to be called pyinfra.py must not be taken for pyinfra.
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "pyinfra",
+        str(inventory),
+        str(deploy),
+        "-y",
+        *limits,
+        *(["--dry"] if dry else []),
+    ]
+
+
+def follow(command: Sequence[str], run: Path, show: Callable[[Sequence[Event]], None]) -> int:
+    """Run an engine to its end.
+
+    Args:
+        command: the engine and its arguments.
+        run: the run's folder; the engine's output is kept in it.
+        show: gets the events as they come, several times a second, also when there are none.
+
+    Returns: the engine's exit code, or INTERRUPTED.
+    """
+    environment = {**os.environ, RUN_VARIABLE: str(run.resolve()), "PYINFRA_PROGRESS": "off", "PYTHONUNBUFFERED": "1"}
+    with (run / LOG).open("wb") as log:
+        # In a session of its own, so that Ctrl-C reaches the engine once, from us.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    events = _lines(run / "events.jsonl")
+    with _forwarding(child) as interrupted:
+        while True:
+            ended = child.poll() is not None
+            show(next(events))
+            if ended:
+                return INTERRUPTED if interrupted() else child.returncode
+            time.sleep(LOOK_SECONDS)
+
+
+def _lines(path: Path) -> Iterator[list[Event]]:
+    """Again and again the events that were written since the last time; a half-written line waits for its end."""
+    offset = 0
+    while True:
+        new: list[Event] = []
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(offset)
+                whole, newline, _ = file.read().rpartition(b"\n")
+            offset += len(whole) + len(newline)
+            new = [json.loads(line) for line in whole.splitlines()]
+        yield new
+
+
+@contextmanager
+def _forwarding(child: subprocess.Popen[bytes]) -> Iterator[Callable[[], bool]]:
+    """Pass a wish to end on to the engine; killed when it does not leave in time, or when it is wished again."""
+    wishes: list[int] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        wishes.append(number)
+        if number == signal.SIGALRM or len(wishes) > 1:
+            child.kill()
+            return
+        child.send_signal(signal.SIGINT)
+        signal.alarm(PATIENCE_SECONDS)
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.signal(number, forward) for number in watched}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,12 @@
+"""Where things lie on a node."""
+
+from __future__ import annotations
+
+STATE = "/var/lib/provision"
+"""Survives a reboot: stamps (`derived/`), the reboot-due marker, the node's own ledger, the log of the last change."""
+
+RUN = "/run/provision"
+"""Gone with a reboot: the lock, the lease, what is being done now."""
+
+LAB_MARK = "/etc/provision-lab"
+"""Only a throw-away lab node bears it; only such a node may be declared without hardware."""
