@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from provision.catalog import find_gpus, load
 from provision.ledger import Ledger
 from provision.model import Frozen, NodeSpec
-from provision.planning import BrokenRole, Room, WrongVariables, alike, assemble, instance, rooms
+from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, alike, assemble, instance, rooms
 from provision.stack import NoFit
 
 Host: TypeAlias = str | tuple[str, dict[str, Any]]
@@ -169,7 +169,7 @@ def specs_fit(specs: Mapping[str, NodeSpec], found: dict[str, Room]) -> list[str
     for spec, nodes in alike(specs):
         try:
             assemble(spec, found)
-        except (NoFit, LookupError, WrongVariables) as error:
+        except (NoFit, NoPlan, LookupError) as error:
             told.append(f"{', '.join(nodes)}: {error}")
     return told
 
@@ -202,7 +202,7 @@ def _checked(keys: dict[str, Any], found: dict[str, Room], folder: Path) -> tupl
         return {**connection, "provision": None}, mistakes
     try:
         assemble(spec, found)
-    except (NoFit, LookupError, WrongVariables) as error:
+    except (NoFit, NoPlan, LookupError) as error:
         return {**connection, "provision": None}, [str(error)]
     return {**connection, "provision": spec.model_dump(mode="json")}, []
 
@@ -219,6 +219,7 @@ def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None
         spec = NodeSpec.model_validate({**declared, "variables": variables})
     except ValidationError as error:
         return None, mistakes + [_field_mistake(e["loc"], e["msg"], e.get("input")) for e in error.errors()]
+    mistakes += [_unknown_role(name, found) for name in spec.roles or () if name not in found]
     if spec.gpu is not None:
         try:
             find_gpus(load(), spec.gpu)
@@ -238,6 +239,11 @@ def _variable_mistakes(room: Room, values: dict[str, Any]) -> str:
 def _field_mistake(location: tuple[int | str, ...], message: str, value: object) -> str:
     key = ".".join(map(str, location))
     return f"{key} is missing" if message == "Field required" else f"{key}={value!r}: {message.lower()}"
+
+
+def _unknown_role(name: str, found: Iterable[str]) -> str:
+    near = get_close_matches(name, list(found), 1)
+    return f"there is no role {name!r}" + (f", did you mean {near[0]!r}?" if near else f" (found: {', '.join(found)})")
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:

@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
+from provision.inventory import WrongInventory
 from provision.lab import host
+from provision.lab.converged import is_done, plan_digests
 from provision.lab.error import InputError, LabError
 from provision.lab.lab import NETWORK_VARIABLE, Lab, default_state
 
@@ -34,16 +36,34 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="na
 def up(
     names: Names = None,
     layer: Annotated[str | None, typer.Option(help="start new nodes from this saved layer")] = None,
+    converged: Annotated[
+        Path | None, typer.Option(metavar="INVENTORY", help="start new nodes as `lab keep INVENTORY` left them")
+    ] = None,
 ) -> None:
     """Starts nodes (default: node1) and waits until one can log in. The first call builds the base root."""
     _require_everything()
     with _progress() as say, _told():
         lab = _lab(say)
         before = {node.name for node in lab.nodes() if node.running}
-        nodes = lab.up(names or ["node1"], layer=layer)
+        wanted = names or ["node1"]
+        kept = _kept(lab, converged) if converged else {}
+        nodes = [node for name in wanted for node in lab.up([name], layer=layer or kept.get(name))]
     for node in nodes:
         typer.echo(f"{node.name} {node.address} {'was running already' if node.name in before else 'is up'}")
     typer.echo(f"ssh -F {_shown(lab.ssh_config)} {nodes[0].name}")
+
+
+@app.command()
+def keep(inventory: Annotated[Path, typer.Argument(help="the inventory whose nodes have converged")]) -> None:
+    """Keeps converged nodes as read-only layers, by the digest of their plans, so that a module build is paid once."""
+    _require_everything()
+    with _progress() as say, _told():
+        lab = _lab(say)
+        for name, digest in _digests(inventory).items():
+            if not is_done(name, digest):
+                raise LabError(f"{name} has not reached the end of its plan; `provision apply {inventory}` goes on.")
+            lab.save(name, digest)
+            typer.echo(f"{name} is kept as layer {digest}")
 
 
 @app.command()
@@ -114,6 +134,19 @@ def requirements(
         typer.echo(host.sentence(lacking))
         raise typer.Exit(NOT_TRIED)
     typer.echo("This machine has everything the lab needs.")
+
+
+def _kept(lab: Lab, inventory: Path) -> dict[str, str]:
+    """Node -> its layer, where there is one and the node is not on the way already."""
+    layers, nodes = {layer.name for layer in lab.layers()}, {node.name for node in lab.nodes()}
+    return {n: digest for n, digest in _digests(inventory).items() if digest in layers and n not in nodes}
+
+
+def _digests(inventory: Path) -> dict[str, str]:
+    try:
+        return plan_digests(inventory)
+    except WrongInventory as error:
+        raise InputError(str(error)) from error
 
 
 def _lab(say: Callable[[str], None]) -> Lab:

@@ -17,6 +17,9 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+~-]*$", m
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]*$", max_length=64)]
 
 
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
 class NodeSpec(Frozen):
     """One node as declared: the keys of an inventory and of `provision plan --set`.
 
@@ -44,5 +47,8 @@ class NodeSpec(Frozen):
     )
     hardware: Literal["present", "absent"] = Field(
         default="present", description="absent: a lab node without a GPU; refused on any other machine"
+    )
+    roles: tuple[RoleName, ...] | None = Field(
+        default=None, description="only these roles; otherwise every role that is found and wants a node like this"
     )
     variables: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, description="role name -> its variables")

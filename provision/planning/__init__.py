@@ -4,13 +4,14 @@ from provision.planning.assemble import Planned, alike, assemble, names_in_order
 from provision.planning.boot_files import boot_files
 from provision.planning.build import WrongVariables, arrange, build, instance, plan
 from provision.planning.order import BrokenOrder, check_order, in_order, order
-from provision.planning.role import Context, Role
+from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room, rooms
 
 __all__ = [
     "BrokenOrder",
     "BrokenRole",
     "Context",
+    "NoPlan",
     "Planned",
     "Role",
     "Room",

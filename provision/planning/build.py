@@ -7,15 +7,15 @@ from itertools import takewhile
 
 from pydantic import ValidationError
 
-from provision.model import Derived, Directory, Entry, File, Gate, Packages, Plan, Resource
+from provision.model import Derived, Directory, Entry, File, Gate, NodeSpec, Packages, Plan, Resource, canonical
 from provision.planning.order import check_order, in_order, order
-from provision.planning.role import Context, Role
-from provision.planning.rooms import Room
+from provision.planning.role import Context, NoPlan, Role
+from provision.planning.rooms import BrokenRole, Room
 
 Boots = tuple[tuple[Entry, ...], ...]
 
 
-class WrongVariables(ValueError):
+class WrongVariables(NoPlan):
     """A role was given variables it does not have or cannot take; the text names each."""
 
 
@@ -24,9 +24,13 @@ def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
 
     Raises: WrongVariables.
     """
-    wanted = {name: room for name, room in rooms.items() if room.role.wanted(ctx.spec)}
+    wanted = {name: room for name, room in rooms.items() if _wanted(name, room, ctx.spec)}
     roles = {name: instance(room, ctx.spec.variables.get(name, {})) for name, room in wanted.items()}
     return build(ctx, in_order(roles))
+
+
+def _wanted(name: str, room: Room, spec: NodeSpec) -> bool:
+    return room.role.wanted(spec) if spec.roles is None else name in spec.roles
 
 
 def instance(room: Room, variables: Mapping[str, object]) -> Role:
@@ -39,12 +43,16 @@ def instance(room: Room, variables: Mapping[str, object]) -> Role:
 
 
 def build(ctx: Context, roles: dict[str, Role]) -> Plan:
-    """The plan of these roles in this order. Raises: BrokenOrder."""
+    """The plan of these roles in this order. Raises: BrokenOrder, BrokenRole."""
     check_order(roles)
     entries = _resolved([Entry(role=name, resource=r) for name, role in roles.items() for r in role.resources(ctx)])
     boots = _single(entries) if ctx.spec.reboots == "single" else _staged(entries, roles)
     united = _unite_over_boots(boots)
-    return Plan(boots=tuple(arrange(boot) for boot in united if boot))
+    try:
+        return Plan(boots=tuple(arrange(boot) for boot in united if boot))
+    except ValidationError as error:
+        told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+        raise BrokenRole(f"the roles {', '.join(roles)} do not make a plan together: {told}") from error
 
 
 def _resolved(entries: Sequence[Entry]) -> list[Entry]:
@@ -108,6 +116,7 @@ def _unite_over_boots(boots: Boots) -> Boots:
 
 
 def _unite(boot: Sequence[Entry]) -> tuple[Entry, ...]:
+    _check_same_meaning(boot)
     last = {e.name: position for position, e in enumerate(boot)}
     inputs: dict[str, tuple[str, ...]] = {}
     for e in boot:
@@ -116,6 +125,19 @@ def _unite(boot: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(
         _with_inputs(e, inputs) for position, e in enumerate(boot) if last[e.name] == position or not _shared(e)
     )
+
+
+def _check_same_meaning(boot: Sequence[Entry]) -> None:
+    first: dict[str, Entry] = {}
+    for e in boot:
+        other = first.setdefault(e.name, e)
+        if _shared(e) and _meaning(e) != _meaning(other):
+            raise BrokenRole(f"the roles {other.role} and {e.role} mean different things by {e.name!r}")
+
+
+def _meaning(entry: Entry) -> str:
+    resource = entry.resource
+    return resource.command if isinstance(resource, Derived) else canonical(resource)
 
 
 def _shared(entry: Entry) -> bool:

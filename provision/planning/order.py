@@ -9,7 +9,7 @@ from importlib.resources import files
 import yaml
 
 from provision.model import Frozen
-from provision.planning.role import Role
+from provision.planning.role import NoPlan, Role
 
 
 class OrderRule(Frozen):
@@ -30,7 +30,7 @@ class Order(Frozen):
         return self.boots.get(component, self.rest)
 
 
-class BrokenOrder(ValueError):
+class BrokenOrder(NoPlan):
     """Roles were asked for in an order that a rule forbids."""
 
 

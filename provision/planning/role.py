@@ -12,6 +12,10 @@ from provision.model import Frozen, NodeSpec, Resource, Stack
 from provision.platforms import Platform
 
 
+class NoPlan(ValueError):
+    """Roles and declaration do not make a plan; the text says why, and what to do about it."""
+
+
 class Context(BaseModel):
     """All that a role may look at: what was declared, what fits, and how the distribution names and does things."""
 

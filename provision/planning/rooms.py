@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 import provision
-from provision.planning.role import Role
+from provision.planning.role import NoPlan, Role
 
 PATH_VARIABLE = "PROVISION_ROLES"
 
 
-class BrokenRole(ValueError):
+class BrokenRole(NoPlan):
     """A role's room cannot be used; the text says which file and why."""
 
 

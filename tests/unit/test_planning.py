@@ -517,3 +517,18 @@ def test_the_shipped_roles_make_a_plan_that_knows_no_order_but_the_rules(os: str
             if isinstance(e.resource, Derived):
                 assert all(behind.index(i) < behind.index(e.name) for i in e.resource.inputs if i in behind)
     assert made.digest == assemble(spec, rooms([SHIPPED])).plan.digest
+
+
+class TestRolesThatDoNotAgree:
+    def test_two_roles_that_mean_different_things_by_one_name_are_told(self) -> None:
+        roles = {
+            "one": role("preflight", gate("settled", test="true")),
+            "two": role("kernel", gate("settled", test="false")),
+        }
+        with pytest.raises(BrokenRole, match=r"the roles one and two mean different things by 'settled'"):
+            build(context(), roles)
+
+    def test_two_roles_that_own_one_name_are_told_in_one_sentence(self) -> None:
+        roles = {"one": role("preflight", file("motd")), "two": role("kernel", file("motd"))}
+        with pytest.raises(BrokenRole, match=r"one, two do not make a plan together: two resources are named 'motd'"):
+            build(context(), roles)

@@ -26,7 +26,7 @@ from provision.engines.render import Sender
 from provision.inventory import WrongInventory, host_spec
 from provision.ledger import AtWork, NodeLocks, controller
 from provision.model import NodeSpec, Plan, Snapshot
-from provision.planning import BrokenRole, Room, WrongVariables, alike, assemble, names_in_order, rooms
+from provision.planning import BrokenRole, NoPlan, Room, alike, assemble, names_in_order, rooms
 from provision.probe import Unreadable
 from provision.stack import NoFit
 from provision.steps import Done, Due, Reboot, Stop, Stretch, drift, transaction
@@ -34,7 +34,7 @@ from provision.steps import Done, Due, Reboot, Stop, Stretch, drift, transaction
 MOST_STEPS = 12
 """More steps than any plan has: a node that needs more does not settle."""
 
-EXPECTED = (Refused, Unreadable, NoFit, WrongVariables, LookupError)
+EXPECTED = (Refused, Unreadable, NoFit, NoPlan, LookupError)
 
 
 class Run:
@@ -50,9 +50,15 @@ class Run:
         self._locking = RLock()
         self._locked = False
 
-    def node(self, host: Host) -> Node:
+    def node(self, host: Host, roles: Sequence[str] | None) -> Node:
+        """A host as this run knows it. Raises: LookupError for a role that is not found."""
+        unknown = [name for name in roles or () if name not in self.rooms]
+        if unknown:
+            raise LookupError(f"{host.name}: there is no role {', '.join(unknown)} (found: {', '.join(self.rooms)})")
+        spec = self.specs[host.name]
+        spec = spec if roles is None else spec.model_copy(update={"roles": tuple(roles)})
         sender = Sender(controller=controller(), run=self.events.folder.name, node=host.name)
-        return Node(host, self.specs[host.name], self.rooms, sender, self.events)
+        return Node(host, spec, self.rooms, sender, self.events)
 
     def lock(self) -> None:
         """Keep other runs of this controller off all nodes of this one, until the process ends. Raises: AtWork."""
@@ -83,14 +89,23 @@ def run_of(state: State) -> Run:
         raise SystemExit(2) from None
 
 
-def converge() -> None:
-    """What deploy.py calls: bring this host to the state that its inventory declares."""
+def role(name: str) -> None:
+    """One role alone, in anybody's deploy.py: bring this host to what this role wants of it."""
+    converge(roles=(name,))
+
+
+def converge(roles: Sequence[str] | None = None) -> None:
+    """What deploy.py calls: bring this host to the state that its inventory declares.
+
+    Args:
+        roles: only these, whatever the inventory says; otherwise the roles that it asks for.
+    """
     _refuse_free_running()
     run = run_of(ctx_state.get())
     host = ctx_host.get()
     try:
         run.lock()
-        node = run.node(host)
+        node = run.node(host, roles)
         snapshot = node.read()
         step = node.next(snapshot)
     except (*EXPECTED, AtWork) as error:
