@@ -195,13 +195,17 @@ def _ledger(sender: Sender, step: str, detail: str) -> str:
 
 
 def _logged(change: str, resource: Resource, sender: Sender) -> str:
-    """Run the change with its output in a file: a dead controller must not kill apt by a broken pipe."""
+    """Run the change with its output in a file: a dead controller must not kill apt by a broken pipe.
+
+    Without the lock's descriptor, which we hold for it: what a change leaves behind (dkms 3.2.2 a `sleep 3`) would keep
+    the lock.
+    """
     log = f"{STATE}/last"
     return f"""begun=$(date +%s)
 {_progress(resource, sender, log)}
 (
 {change}
-) >{log} 2>&1
+) >{log} 2>&1 9>&-
 rc=$?
 {"kill $progress 2>/dev/null" if _is_long(resource) else ":"}
 if [ $rc = 0 ]; then {_ledger(sender, "ok", resource.name)}

@@ -6,10 +6,9 @@ hosts loop over one order of names, and what runs later always stands at the sam
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import click
 from gevent.lock import RLock
@@ -206,15 +205,11 @@ def _tell_drift(node: Node, snapshot: Snapshot) -> None:
 
 def _refuse_free_running() -> None:
     """`--no-wait` ends with exit code 0 although a host failed (pyinfra 3.10), so it cannot be trusted with a node."""
-    if "--no-wait" in _arguments():
+    if "--no-wait" in sys.argv:
         click.echo(
             "provision does not run with --no-wait: pyinfra would report success for a host that failed", err=True
         )
         raise SystemExit(2)
-
-
-def _arguments() -> list[str]:
-    return Path(f"/proc/{os.getpid()}/cmdline").read_text().split("\0")
 
 
 def _echo(message: object = "", err: bool = False, nl: bool = True) -> None:

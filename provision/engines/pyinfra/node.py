@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 
 from pyinfra.api import Host
@@ -21,11 +23,37 @@ REBOOT_SECONDS = 1200
 """How long a node may take to come back: a big server's firmware alone can need ten minutes."""
 
 STILL_UP_SECONDS = 15
-"""A node that was told to reboot and still answers in its old boot after this was never told."""
+"""A node that an earlier run meant to reboot, and that answers in its old boot for so long, was never told."""
+
+SETTLE_SECONDS = 120
+"""How long a new boot may take to start its units before it is taken as it is."""
 
 
 class Refused(RuntimeError):
     """This node cannot be brought on; the text says what happened, the evidence, and what to do next."""
+
+
+class Boot:
+    """A boot whose end is waited for: judged from a node's answers to `BOOT_ID`.
+
+    Args:
+        boot_id: the boot that should end.
+        still_up: seconds after which a node that answers in it, at rest, is taken to have never been told to reboot.
+    """
+
+    def __init__(self, boot_id: str, still_up: float) -> None:
+        self._boot_id, self._still_up = boot_id, still_up
+        self._since: dict[str, float] = {}
+
+    def is_over(self, answer: str) -> bool:
+        fields = dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
+        boot_id, state = fields.get("boot_id", ""), fields.get("state", "")
+        waited = time.monotonic() - self._since.setdefault(f"{boot_id} {state}", time.monotonic())
+        if not boot_id or state == "stopping":
+            return False
+        if boot_id == self._boot_id:
+            return waited >= self._still_up
+        return state not in {"starting", "initializing"} or waited >= SETTLE_SECONDS
 
 
 class Node:
@@ -89,7 +117,7 @@ class Node:
             raise Refused(f"{self.name}: the reboot could not be ordered: {error}") from error
         except connection.LOST:
             pass  # the connection went down with the node before the answer was out
-        self._wait_for_another_boot(step.boot_id)
+        self._wait_until(Boot(step.boot_id, still_up=math.inf))
 
     def save(self, snapshot: Snapshot, label: str) -> Path:
         """Keep a snapshot as evidence in the run's folder."""
@@ -126,16 +154,12 @@ class Node:
 
     def _after_reboot(self, text: str) -> Snapshot:
         """This run met the node in the middle of a reboot that an earlier run ordered."""
-        self._wait_for_another_boot(self.ledger.entries()[-1].boot_id)
+        self._wait_until(Boot(self.ledger.entries()[-1].boot_id, still_up=STILL_UP_SECONDS))
         return parse(connection.ask(self.host, text), self.name)
 
-    def _wait_for_another_boot(self, old: str) -> None:
-        def another(answer: str) -> bool:
-            fields = dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
-            return fields.get("boot_id") != old and fields.get("state") not in {"stopping", "starting", "initializing"}
-
+    def _wait_until(self, boot: Boot) -> None:
         try:
-            connection.wait_until(self.host, program(BOOT_ID), another, REBOOT_SECONDS)
+            connection.wait_until(self.host, program(BOOT_ID), boot.is_over, REBOOT_SECONDS)
         except TimeoutError:
             raise Refused(
                 f"{self.name}: no new boot within {REBOOT_SECONDS // 60} minutes after the reboot was ordered. "
