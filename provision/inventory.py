@@ -50,7 +50,8 @@ class WrongInventory(ValueError):
     def __init__(self, mistakes: Sequence[str], path: Path | None = None) -> None:
         where = f"{path}: " if path else ""
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        super().__init__(f"{where}{count}: {'; '.join(mistakes)}. No machine was touched.")
+        told = "; ".join(text.rstrip(".") for text in mistakes)
+        super().__init__(f"{where}{count}: {told}. No machine was touched.")
         self.mistakes = tuple(mistakes)
 
 
@@ -86,9 +87,10 @@ def fleet(hosts: Iterable[Host], *, sudo: bool = False, sudo_user: str = "", **k
     mistakes = _host_mistakes(named)
     if isinstance(hosts, str):
         mistakes.append(f"hosts are a list: [{hosts!r}]")
+    shared = _checked(keys, found, caller.parent)
     checked: list[Host] = []
     for name, own in named:
-        data, wrong = _checked({**keys, **own}, found, caller.parent)
+        data, wrong = _checked({**keys, **own}, found, caller.parent) if own else (dict(shared[0]), shared[1])
         mistakes += [
             message for message in (f"{name}: {text}" if own else text for text in wrong) if message not in mistakes
         ]

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from provision.model import LedgerEntry, Snapshot, digest
+from provision.model import LedgerEntry, NodeSpec, Snapshot, digest
+from provision.platforms import platform_for
 
 STATE_VARIABLE = "PROVISION_STATE"
 
@@ -90,6 +91,13 @@ class Reading:
             return Snapshot.model_validate_json(self.path.read_text())
         except (OSError, ValueError):
             return None
+
+    def fitting(self, spec: NodeSpec) -> Snapshot | None:
+        """The kept reading, unless it is of another system, or was asked for less, than is declared now."""
+        kept = self.load()
+        if kept is None or (kept.os, kept.arch) != (spec.os, spec.arch):
+            return None
+        return kept if set(platform_for(spec.os, spec.arch).offered_names(spec)) <= set(kept.asked) else None
 
     def save(self, snapshot: Snapshot) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

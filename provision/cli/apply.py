@@ -56,9 +56,12 @@ def apply(
 
 
 def note_retry(ledger: Ledger, run: str) -> None:
-    """A person asks to try again: reboots spent and stops made before count no more."""
+    """A person asks to try again: reboots spent and stops made before count no more.
+
+    A reboot whose end nobody saw stays the last entry, because the node is waited for by it.
+    """
     entries = ledger.entries()
-    if entries:
+    if entries and not ledger.is_rebooting():
         detail = "a person asked to try again"
         ledger.add(entries[-1].model_copy(update={"at": now(), "run": run, "step": "retry", "detail": detail}))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from provision.cli.arguments import near
 from provision.cli.summary import REBOOT, NodeReport, Operation, by_role
 
 FEW = 4
@@ -31,7 +32,7 @@ def conclude(console: Console, found: Sequence[NodeReport], run: Path, *, dry: b
             _print(console, line)
     if interrupted:
         _print(console, Text("Interrupted. The same command again finishes the work.", "yellow"))
-    _print(console, Text(f"evidence: {_near(run)}", "dim"))
+    _print(console, Text(f"evidence: {near(run)}", "dim"))
 
 
 def told(one: NodeReport) -> Iterator[Text]:
@@ -63,8 +64,6 @@ def _trouble(one: NodeReport) -> Iterator[Text]:
         yield Text(f"  {one.failed} failed", "red")
     lines = one.evidence.splitlines() or ["no word from the node" if one.outcome == "unreachable" else ""]
     yield from (Text(f"    {line}") for line in lines if line)
-    if one.remedy:
-        yield Text(f"  what to do: {one.remedy}", "yellow")
 
 
 def _dry(one: NodeReport) -> Iterator[Text]:
@@ -78,10 +77,6 @@ def _named(role: str, done: Iterable[Operation]) -> str:
     long = [f"{one.resource} {one.seconds:.1f}" for one in done if one.seconds >= WORTH_TELLING]
     short = sum(one.seconds < WORTH_TELLING for one in done)
     return ", ".join([*long, *([f"{short} shorter"] if short else [])])
-
-
-def _near(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _print(console: Console, text: Text) -> None:

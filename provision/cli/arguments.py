@@ -12,7 +12,7 @@ import typer
 
 from provision.cli.exits import Exit
 from provision.inventory import WrongInventory
-from provision.planning import BrokenOrder, BrokenRole, WrongVariables
+from provision.planning import NoPlan
 from provision.stack import NoFit
 
 InventoryFile = Annotated[Path, typer.Argument(metavar="INVENTORY", help="inventory file, as pyinfra reads it")]
@@ -26,7 +26,7 @@ def mistakes_told() -> Iterator[None]:
     """A mistake of whoever wrote inventory or role is one paragraph and exit code 2, never a traceback."""
     try:
         yield
-    except (WrongInventory, BrokenRole, BrokenOrder, WrongVariables, NoFit) as error:
+    except (WrongInventory, NoPlan, NoFit) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(Exit.WRONG_INPUT) from None
 
@@ -37,6 +37,11 @@ def limited(hosts: Mapping[str, T], limit: Sequence[str] | None, inventory: Path
     if unknown:
         raise WrongInventory([_unknown(name, list(hosts)) for name in unknown], inventory)
     return {name: host for name, host in hosts.items() if not limit or name in limit}
+
+
+def near(path: Path) -> Path:
+    """A path as seen from the working directory, where it lies under it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _unknown(name: str, hosts: Sequence[str]) -> str:

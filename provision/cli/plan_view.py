@@ -131,7 +131,7 @@ def _plain(value: object) -> str:
 
 def _asked(group: Group) -> str:
     nodes = "these nodes" if len(group.nodes) > 1 else "this node"
-    if group.reading is None:
+    if group.reading is None or group.reading.offers is None:
         return f"from the catalog alone: the archive of {nodes} was not asked yet"
     return f"from what the archive of {nodes} offered when first read"
 

@@ -36,7 +36,7 @@ class NodeReport(Frozen):
     failed: str = ""
     """The resource that failed; empty where the node was refused as a whole."""
     evidence: str = ""
-    remedy: str = ""
+    """What was seen; for a gate also what it expected and what to do."""
     not_applicable: dict[str, str] = Field(default_factory=dict)
     due: tuple[tuple[int, str, str], ...] = ()
     """Boot, resource and reason of what was due when the run began."""
@@ -79,7 +79,6 @@ def report(node: str, events: Sequence[Event]) -> NodeReport:
         "outcome": "failed",
         "failed": end.get("resource", ""),
         "evidence": str(end.get("evidence") or end.get("reason") or "").strip(),
-        "remedy": end.get("remedy", ""),
     }
     return common.model_copy(update=told)
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from provision.cli.arguments import InventoryFile, Limit, mistakes_told
+from provision.cli.arguments import InventoryFile, Limit, mistakes_told, near
+from provision.cli.report import declared_now, write_report
 from provision.engines.events import new_run
 from provision.verify.run import SUMMARY
 from provision.verify.run import verify as run_checks
@@ -29,10 +30,13 @@ def verify(
     folder = out or new_run()
     with mistakes_told():
         code = run_checks(inventory, tuple(limit or ()), folder)
+        declared = declared_now(inventory, limit or ())
     if (folder / SUMMARY).exists():
         found = Summary.model_validate_json((folder / SUMMARY).read_text())
         typer.echo("\n".join(line for node in found.plans for line in told(node, found.checks)))
-    typer.echo(f"evidence: {folder}")
+    declared.keep(folder)
+    typer.echo(f"report: {near(write_report(folder, declared))}")
+    typer.echo(f"evidence: {near(folder)}")
     raise typer.Exit(code)
 
 
@@ -46,5 +50,7 @@ def told(node: str, checks: Iterable[Check]) -> Iterator[str]:
     for outcome, found in own.items():
         if outcome in NOT_ASKED:
             yield f"  {outcome}: {', '.join(check.resource for check in found)}"
+        elif outcome == "unknown":
+            yield f"  unknown: {len(found)} checks; the first, {found[0].resource}: {found[0].evidence}"
         elif outcome != "holds":
             yield from (f"  {outcome}: {check.role} {check.resource}: {check.evidence}" for check in found)

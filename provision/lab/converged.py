@@ -16,7 +16,7 @@ def plan_digests(inventory: Path) -> dict[str, str]:
     """
     found, digests = rooms(), {}
     for name, spec in read_inventory(inventory).items():
-        reading = Reading(name).load()
+        reading = Reading(name).fitting(spec)
         if reading is not None:
             digests[name] = assemble(spec, found, reading).plan.digest
     return digests

@@ -7,6 +7,21 @@ from typing import Literal
 from pydantic import Field
 
 from provision.model.base import Frozen
+from provision.model.machine import (
+    CdiSpec,
+    Cuda,
+    DkmsModule,
+    Firmware,
+    GpuState,
+    IbPort,
+    Library,
+    LoadedModule,
+    Memory,
+    MenuEntry,
+    ModuleFile,
+    Pin,
+    Repository,
+)
 from provision.model.resource import Limit
 
 
@@ -33,8 +48,28 @@ class PackageState(Frozen):
 
 
 class UnitState(Frozen):
+    """A systemd unit. All but the first two are read in a full reading only; times are seconds since 1970."""
+
     enabled: str
     active: str
+    sub: str = ""
+    result: str = ""
+    restarts: int = 0
+    reload_needed: bool = False
+    """systemd itself has read an older unit file than the one that is there."""
+    started: int | None = None
+    """When the main process was started."""
+    changed: int | None = None
+    """When the newest of the unit's own files (fragment, drop-ins, configuration) was put there."""
+    changed_file: str = ""
+    replaced: bool = False
+    """The program that the main process runs is no longer the one on disk."""
+
+    @property
+    def outdated(self) -> bool:
+        """Does the main process run with something older than what is on disk?"""
+        older = self.started is not None and self.changed is not None and self.started < self.changed
+        return older or self.reload_needed or self.replaced
 
 
 class GateState(Frozen):
@@ -48,6 +83,11 @@ class PciDevice(Frozen):
     device: str
     pci_class: str
     driver: str = ""
+    subsystem: str = ""
+    """Vendor and device of the board: `10de:18be`. This and what follows: in a full reading only."""
+    iommu_group: str = ""
+    numa_node: int | None = None
+    """None where the firmware does not say."""
 
 
 class Kernel(Frozen):
@@ -81,6 +121,9 @@ class Snapshot(Frozen):
     reboot_due: str = ""
     """The boot_id in which a change was made that only a reboot makes effective."""
     kernels: tuple[Kernel, ...] = ()
+    dangling: dict[str, str] = Field(default_factory=dict)
+    """Links of /boot and / that point to no file -> what they point to."""
+    boot_entries: tuple[MenuEntry, ...] = ()
     default_kernel: str = ""
     """Release the boot menu starts by default, or that the /vmlinuz link names where there is no boot menu."""
     pci: tuple[PciDevice, ...] = ()
@@ -93,5 +136,34 @@ class Snapshot(Frozen):
     gates: dict[str, GateState] = Field(default_factory=dict)
     ledger: tuple[str, ...] = ()
     """The last lines of the node's own record, oldest first."""
+    asked: tuple[str, ...] = ()
+    """The package names (globs) that the first reading asked about."""
     offers: dict[str, tuple[str, ...]] | None = None
     """Package -> versions that the node's package manager offers; asked for in a first reading only."""
+    sections: frozenset[str] = frozenset()
+    """Which parts of a full reading were answered whole; nothing under one that is missing here was seen to be so."""
+    os_release: dict[str, str] = Field(default_factory=dict)
+    firmware: Firmware = Firmware()
+    tainted: int | None = None
+    """/proc/sys/kernel/tainted: a sum of bits."""
+    failed_units: tuple[str, ...] = ()
+    modules: dict[str, LoadedModule] = Field(default_factory=dict)
+    """Loaded modules of interest (GPU, RDMA, passthrough)."""
+    module_files: tuple[ModuleFile, ...] = ()
+    dkms: tuple[DkmsModule, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    sysctls: dict[str, str] = Field(default_factory=dict)
+    memory: Memory = Memory()
+    gpu: GpuState = GpuState()
+    infiniband: tuple[IbPort, ...] = ()
+    runtimes: dict[str, str] = Field(default_factory=dict)
+    """Container engine or tool -> what it says of its version."""
+    cdi: tuple[CdiSpec, ...] = ()
+    cuda: tuple[Cuda, ...] = ()
+    libraries: tuple[Library, ...] = ()
+    """Copies of the driver's user-space libraries, as the loader's cache and the usual folders show them."""
+    xids: tuple[str, ...] = ()
+    """The last 50 lines of this boot's kernel log in which the driver reports an Xid, oldest first."""
+    driver_log: tuple[str, ...] = ()
+    """The last 50 other lines that the driver wrote to this boot's kernel log, oldest first."""

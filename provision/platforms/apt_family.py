@@ -46,12 +46,22 @@ class AptFamily(Platform):
         )
 
     def packages_mendable(self) -> str:
-        """Test that dpkg is consistent, or that the last change of ours was cut: its rerun mends what it left."""
+        """Test that dpkg is consistent, or that what is left is what a bring-up mends.
+
+        That is what a cut change of ours left, and kernel and driver packages that are merely not configured: Debian's
+        own hooks leave them so where the driver does not build, and that kernel without an initrd as the default.
+        """
+        ours = "|".join(apt._extended_regex(name) for name in (*self.kernel_globs(), *self.driver_globs()))
+        unconfigured = quote(f"({ours})(:[a-z0-9]+)? \\(i[UFWt]\\)")
         return (
             f'if told=$( {apt.consistent()}); then echo "$told"; exit 0; fi\n'
-            f"case $(grep -v ' preflight-' {LEDGER} 2>/dev/null | tail -n 1) in\n"
-            "  *' begin '* | *' failed '*) echo \"left by an interrupted run, which its rerun mends: $told\" ;;\n"
-            '  *) echo "$told"; exit 1 ;;\nesac'
+            f"case $(grep -v ' preflight-' {LEDGER} 2>/dev/null | tail -n 1) in *' begin '* | *' failed '*)\n"
+            '  echo "left by an interrupted run, which its rerun mends: $told"; exit 0 ;;\nesac\n'
+            "left=${told#dpkg left unfinished: }\n"
+            '[ "$left" != "$told" ] || { echo "$told"; exit 1; }\n'
+            f"others=$(echo \"$left\" | sed 's/, /\\n/g' | grep -vxE -e {unconfigured}) || :\n"
+            '[ -z "$others" ] || { echo "$told"; exit 1; }\n'
+            'echo "left by a build that failed, which is taken up again: $told"'
         )
 
     def driver_sources_unmixed(self) -> str:

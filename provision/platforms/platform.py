@@ -171,6 +171,10 @@ class Platform(ABC):
     def one_driver_version(self, driver: str, modules: str, release: str) -> str:
         """Test: libcuda, NVML and the modules bear the driver's version."""
 
+    def kernel_globs(self) -> tuple[str, ...]:
+        """Names, as globs, of the packages that make up kernels here, and of those that pull in the newest."""
+        return tuple(dict.fromkeys(name for row in self.kernels for name in (*_globs(row), *row.metas)))
+
     def driver_globs(self) -> tuple[str, ...]:
         """Names, as globs, of all packages that make up a driver here."""
         names = (*self.drivers.modules.values(), *_flat(self.drivers.kernel.values()), *self._user())

@@ -38,9 +38,7 @@ def planned(target: Target, rooms: dict[str, Room], state: Path) -> Planned:
 
     Raises: provision.stack.NoFit, LookupError, provision.planning.WrongVariables.
     """
-    reading = Reading(target.name, state).load()
-    fits = reading is not None and (reading.os, reading.arch) == (target.spec.os, target.spec.arch)
-    return assemble(target.spec, rooms, reading if fits else None)
+    return assemble(target.spec, rooms, Reading(target.name, state).fitting(target.spec))
 
 
 def resources(plans: Sequence[Planned]) -> tuple[Entry, ...]:

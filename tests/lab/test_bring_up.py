@@ -165,6 +165,37 @@ def test_everything_the_plan_says_is_verified_on_the_node(first: Converged, tmp_
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+def _drift(first: Converged, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "provision", "drift", str(INVENTORY), *arguments],
+        check=False,
+        cwd=CHECKOUT,
+        env=first.environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_drift_tells_by_its_exit_code_what_the_node_is_like_and_changes_nothing(first: Converged) -> None:
+    path = "/etc/modprobe.d/provision-rivals.conf"
+    assert _drift(first).returncode == 0
+
+    first.node.sudo(f"cp {path} /root/kept; rm {path}")
+    told = _drift(first)
+    assert told.returncode == 3
+    assert f"rival-drivers: {path} is missing (would write)" in told.stdout
+    assert "initrd: rival-drivers changes (would make anew)" in told.stdout
+    assert first.node.sudo(f"test -e {path}").returncode == 1
+    first.node.sudo(f"cp -p /root/kept {path}; rm /root/kept")
+    assert _drift(first).returncode == 0
+
+    first.node.power_cut()
+    try:
+        assert _drift(first).returncode == 1
+    finally:
+        first.node.power_on()
+
+
 def test_a_file_changed_by_hand_is_repaired_with_what_derives_from_it(first: Converged) -> None:
     path = "/etc/modprobe.d/provision-rivals.conf"
     first.node.sudo(f"echo '# mine' >> {path}")

@@ -75,10 +75,6 @@ class TestSummary:
         assert (one.outcome, one.failed) == ("failed", failed["resource"])
         assert one.evidence == failed["evidence"].strip() != ""
 
-    def test_a_remedy_is_kept_where_the_engine_names_one(self) -> None:
-        one = report("gpu1", [*events("failed")[:-1], {**events("failed")[-1], "remedy": "look"}])
-        assert one.remedy == "look"
-
     def test_a_run_that_was_interrupted_is_unfinished(self) -> None:
         assert report("gpu1", events("interrupted")).outcome == "unfinished"
 
@@ -193,8 +189,8 @@ class TestConclusion:
         assert "evidence: run" in said
 
     def test_of_a_failure(self) -> None:
-        said = self.concluded([report("gpu1", events("failed")).model_copy(update={"remedy": "do this"})])
-        for words in ("gpu1: failed", "cannot overwrite directory", "what to do: do this"):
+        said = self.concluded([report("gpu1", events("failed"))])
+        for words in ("gpu1: failed", "dkms-by-plan failed", "cannot overwrite directory"):
             assert words in said
 
     def test_of_a_dry_run(self) -> None:
@@ -271,14 +267,26 @@ class TestEngine:
         ]
 
 
+def entry(step: str) -> LedgerEntry:
+    common = {"at": "2026-01-01T00:00:00Z", "run": "r", "node": "n", "machine_id": "m", "boot_id": "b", "plan": "p"}
+    return LedgerEntry.model_validate({**common, "step": step})
+
+
 def test_a_retry_is_noted_for_the_plan_that_was_last_tried(tmp_path: Path) -> None:
     ledger = Ledger("n", tmp_path)
-    note_retry(ledger, "later")
-    assert ledger.entries() == ()
-    stop = LedgerEntry(
-        at="2026-01-01T00:00:00Z", run="r", node="n", machine_id="m", boot_id="b", plan="p", step="stop", detail="why"
-    )
-    ledger.add(stop)
+    ledger.add(entry("stop"))
     note_retry(ledger, "later")
     [_, noted] = ledger.entries("m")
-    assert (noted.step, noted.plan, noted.machine_id, noted.run) == ("retry", "p", "m", "later")
+    assert (noted.step, noted.plan, noted.run) == ("retry", "p", "later")
+
+
+def test_a_retry_is_not_noted_for_a_node_that_nothing_was_done_to(tmp_path: Path) -> None:
+    note_retry(Ledger("n", tmp_path), "later")
+    assert Ledger("n", tmp_path).entries() == ()
+
+
+def test_a_retry_does_not_hide_a_reboot_that_is_waited_for(tmp_path: Path) -> None:
+    ledger = Ledger("n", tmp_path)
+    ledger.add(entry("reboot"))
+    note_retry(ledger, "later")
+    assert ledger.is_rebooting()

@@ -15,8 +15,21 @@ from provision.cli.plan import groups
 from provision.cli.plan_view import Group, marks, show, what
 from provision.inventory import read_inventory
 from provision.ledger import Reading
-from provision.model import BootEntry, Derived, Directory, File, Gate, Package, Packages, Resource, Snapshot, Unit
+from provision.model import (
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Gate,
+    NodeSpec,
+    Package,
+    Packages,
+    Resource,
+    Snapshot,
+    Unit,
+)
 from provision.planning import rooms
+from provision.platforms import platform_for
 
 ROOT = Path(__file__).parents[2]
 GH200 = ROOT / "inventories" / "gh200.py"
@@ -53,9 +66,10 @@ def shown(found: list[Group], width: int = 100, terminal: bool = False) -> str:
 
 def read_once(node: str) -> Snapshot:
     offers = {name: tuple(versions) for name, versions in OFFERS["offers"].items()} if "offers" in OFFERS else OFFERS
+    asked = platform_for("debian13", "x86_64").offered_names(NodeSpec(os="debian13", arch="x86_64"))
     snapshot = Snapshot(
         os="debian13", arch="x86_64", machine_id="m", boot_id="b", kernel="1.0.0-artificial", page_size=4096, lab=True,
-        limits=frozenset({"boot", "hardware"}), offers=offers,
+        limits=frozenset({"boot", "hardware"}), offers=offers, asked=asked,
     )  # fmt: skip
     Reading(node).save(snapshot)
     return snapshot

@@ -42,6 +42,14 @@ def without_delay() -> None:
     paramiko.Transport.__init__ = initialise  # type: ignore[method-assign]
 
 
+def speed_up(host: Host) -> None:
+    """The same for a connection that is open already: pyinfra connects before it executes a deploy.py."""
+    transport = host.connector.client.get_transport() if getattr(host.connector, "client", None) else None
+    if transport is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def ask(host: Host, program: str, timeout: float | None = None) -> str:
     """Run a program and return its standard output. Raises: Unanswered, or one of LOST."""
     ok, output = run(host, program, timeout)

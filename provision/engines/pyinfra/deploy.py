@@ -18,7 +18,7 @@ from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_host, ctx_state
 
 from provision.engines.events import Events, run_folder
-from provision.engines.pyinfra.connection import without_delay
+from provision.engines.pyinfra.connection import speed_up, without_delay
 from provision.engines.pyinfra.node import Node, Refused
 from provision.engines.pyinfra.operations import carry_out, refuse
 from provision.engines.render import Sender
@@ -28,7 +28,7 @@ from provision.model import NodeSpec, Plan, Snapshot
 from provision.planning import BrokenRole, NoPlan, Room, alike, assemble, names_in_order, rooms
 from provision.probe import Unreadable
 from provision.stack import NoFit
-from provision.steps import Done, Due, Reboot, Stop, Stretch, drift, transaction
+from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, transaction
 
 MOST_STEPS = 12
 """More steps than any plan has: a node that needs more does not settle."""
@@ -41,6 +41,8 @@ class Run:
 
     def __init__(self, inventory: Inventory) -> None:
         self.hosts = {host.name: host for host in inventory.get_active_hosts()}
+        for host in self.hosts.values():
+            speed_up(host)
         self.rooms: dict[str, Room] = rooms()
         self.specs: dict[str, NodeSpec] = {name: host_spec(name, host.data.dict()) for name, host in self.hosts.items()}
         self.events = Events(run_folder())
@@ -111,7 +113,7 @@ def converge(roles: Sequence[str] | None = None) -> None:
         refuse(name="provision | not begun", node=host.name, reason=str(error), events=run.events)
         return
     node.save(snapshot, "before")
-    _tell_drift(node, snapshot)
+    _tell_drift(node, snapshot, step)
     if isinstance(step, Done):
         _done(node, snapshot, step)
         return
@@ -191,11 +193,12 @@ def _done(node: Node, snapshot: Snapshot, step: Done) -> None:
     node.host.log_styled("converged" + (f"; not applicable: {told}" if told else ""), fg="green")
 
 
-def _tell_drift(node: Node, snapshot: Snapshot) -> None:
+def _tell_drift(node: Node, snapshot: Snapshot, step: Step) -> None:
     boots = drift(node.plan().plan, snapshot)
     node.events.write(
         "drift",
         node.name,
+        next=type(step).__name__.lower(),
         boots=[[{"resource": d.entry.name, "role": d.entry.role, "why": d.why} for d in due] for due in boots],
     )
     for number, due in enumerate(boots):

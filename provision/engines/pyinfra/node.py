@@ -126,11 +126,12 @@ class Node:
         return path
 
     def _first_reading(self) -> Snapshot:
-        kept = self._reading.load()
-        if kept is not None and kept.os == self.spec.os and kept.arch == self.spec.arch:
+        kept = self._reading.fitting(self.spec)
+        if kept is not None:
             return kept
         globs = self._platform.offered_names(self.spec)
-        reading = self._admitted(self._probe(probe_program(globs=globs)))
+        answer = self._admitted(self._probe(probe_program(globs=globs)))
+        reading = answer.model_copy(update={"asked": globs})
         self._reading.save(reading)
         return reading
 
@@ -143,7 +144,8 @@ class Node:
     def _probe(self, text: str) -> Snapshot:
         waiting = self.ledger.is_rebooting()
         try:
-            snapshot = parse(connection.ask(self.host, text), self.name)
+            answer = connection.ask(self.host, text) if waiting else self._ask(text)
+            snapshot = parse(answer, self.name)
         except (*connection.LOST, connection.Unanswered) as error:
             if not waiting:
                 raise Refused(f"{self.name}: the node could not be read: {error}") from error
@@ -151,6 +153,17 @@ class Node:
         if waiting and snapshot.state == "stopping":
             return self._after_reboot(text)
         return snapshot
+
+    def _ask(self, text: str) -> str:
+        """Ask, and where the connection is gone, once more over a new one.
+
+        pyinfra connects before a run waits for another run's lock, and that run may reboot the node.
+        """
+        try:
+            return connection.ask(self.host, text)
+        except connection.LOST:
+            connection.reconnect(self.host)
+            return connection.ask(self.host, text)
 
     def _after_reboot(self, text: str) -> Snapshot:
         """This run met the node in the middle of a reboot that an earlier run ordered."""

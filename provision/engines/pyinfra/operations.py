@@ -24,13 +24,15 @@ from provision.steps import Due
 class Program(StringCommand):
     """A program on standard input whose progress lines are shown while it runs."""
 
-    def __init__(self, node: Node, due: Due, text: str) -> None:
+    def __init__(self, node: Node, due: Due, text: str, together: Sequence[str]) -> None:
         super().__init__(*SHELL.bits)
-        self.node, self.due, self.text = node, due, text
+        self.node, self.due, self.text, self.together = node, due, text, list(together)
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:  # noqa: ARG002 - pyinfra calls it so
         name, events = self.due.entry.name, self.node.events
-        events.write("begin", host.name, resource=name, role=self.due.entry.role, why=self.due.why)
+        events.write(
+            "begin", host.name, resource=name, role=self.due.entry.role, why=self.due.why, together=self.together
+        )
         begun = time.monotonic()
         arguments = {**connector_arguments, "_stdin": self.text}
         try:
@@ -54,7 +56,8 @@ def carry_out(node: Node, due: Due, together: Sequence[Packages] = ()) -> Genera
     + due: the entry and what differs
     + together: for packages: all of this boot's that are due, for its one transaction
     """
-    yield Program(node, due, apply_program(node.plan().plan, due.entry.resource, node.sender, together))
+    text = apply_program(node.plan().plan, due.entry.resource, node.sender, together)
+    yield Program(node, due, text, [packages.name for packages in together])
 
 
 @operation(is_idempotent=False)

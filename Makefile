@@ -1,0 +1,54 @@
+# Two commands: `make lab` brings a real node up on this machine, `make test` proves the house.
+VENV ?= .venv
+export VENV
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+HERE := not sweep and not vm and not gpu
+LAB := $(or $(PROVISION_LAB),.lab)
+
+.PHONY: help lab test unit lint docs sweep clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make lab        a lab node up, brought to its declared state and verified (root)'
+	@echo 'make test       lint, types, unit and lab tiers; what cannot run here is skipped and named'
+	@echo 'make unit       the unit tier alone: no root, seconds'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make sweep      the full sweep of kills and power cuts (root)'
+	@echo 'make docs       write the generated pages anew'
+	@echo 'make clean      take the lab away, and caches; ledger and evidence in .provision stay'
+	@echo 'make distclean  clean, and the virtual environments'
+
+$(READY): pyproject.toml scripts/venv
+	@scripts/venv $(VENV)
+	@touch $@
+
+lab: $(READY)
+	@scripts/lab
+
+test: lint
+	@echo "not part of this: $(HERE) (make sweep runs the sweep)"
+	@$(BIN)/python -m pytest -m '$(HERE)' tests/unit tests/lab
+
+unit: $(READY)
+	@$(BIN)/python -m pytest -q tests/unit
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+docs: $(READY)
+	@$(BIN)/python -m provision.cli.exits >docs/exit-codes.md
+	@$(BIN)/python scripts/readme_plan.py
+
+sweep: $(READY)
+	@$(BIN)/python -m pytest -m sweep tests/lab
+
+clean:
+	@if [ -d '$(LAB)' ]; then $(MAKE) -s $(READY) && $(BIN)/provision lab clean; fi
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@find provision roles tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf .venv .venv-*
