@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from provision.model import FileState, GateState, Kernel, PackageState, PciDevice, Snapshot, UnitState
+from provision.probe.parse_sections import PARSERS, parse_sections
 
 Rows = dict[str, list[list[str]]]
 
@@ -30,30 +31,50 @@ def parse(text: str, node: str = "") -> Snapshot:
 
     Raises: Unreadable, with the first thing that is wrong.
     """
-    rows = _rows(text)
+    rows, sections = _rows(text)
     try:
-        return Snapshot.model_validate(_snapshot(rows, node))
+        return Snapshot.model_validate(_together(_snapshot(rows, node), parse_sections(sections)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise Unreadable(f"{node or 'the node'} answered {first['input']!r} for {where}: {first['msg']}") from error
 
 
-def _rows(text: str) -> Rows:
+def _rows(text: str) -> tuple[Rows, dict[str, list[str]]]:
+    """The lines that stand alone, and those of each section of a full reading, which are nobody's concern yet."""
     lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines or lines[-1].strip() != "END":
         raise Unreadable(f"the probe's answer is cut short after {len(lines)} lines; its end: {text[-200:]!r}")
     rows: Rows = defaultdict(list)
+    sections: dict[str, list[str]] = {}
+    inside = ""
     for line in lines[:-1]:
-        if line.startswith("@") or not line.strip():
-            continue
         key, *fields = line.split("\t")
-        if FIELDS.get(key) != len(fields):
+        if inside:
+            if (key, fields) == ("end", [inside]):
+                inside = ""
+            else:
+                sections[inside].append(line)
+        elif line.startswith("@") or not line.strip():
+            continue
+        elif key == "section" and len(fields) == 1 and fields[0] in PARSERS and fields[0] not in sections:
+            inside = fields[0]
+            sections[inside] = []
+        elif FIELDS.get(key) != len(fields):
             raise Unreadable(f"not a line of the probe: {line[:200]!r}")
-        rows[key].append(fields)
-    return rows
+        else:
+            rows[key].append(fields)
+    if inside:
+        raise Unreadable(f"the probe's answer has no end of its section {inside!r}")
+    return rows, sections
+
+
+def _together(base: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
+    """What a plan asked for stays where a section tells of the same kind of thing too."""
+    merged = {key: {**base[key], **full.get(key, {})} for key in ("hidden", "packages", "units")}
+    return {**base, **full, **merged}
 
 
 def _snapshot(rows: Rows, node: str) -> dict[str, Any]:

@@ -81,8 +81,8 @@ for image in /boot/vmlinuz-*; do
   say boot_kernel "$release" $initrd $modules
 done
 for device in /sys/bus/pci/devices/*; do
-  [ -e "$device/vendor" ] || continue
-  [ "$(first "$device/vendor")" = 0x10de ] || continue
+  IFS= read -r vendor 2>/dev/null <"$device/vendor" || continue
+  [ "$vendor" = 0x10de ] || continue
   driver=$(readlink "$device/driver" 2>/dev/null); driver=${{driver##*/}}
   say pci "${{device##*/}}" 10de "$(first "$device/device")" "$(first "$device/class")" "$driver"
 done
@@ -108,7 +108,7 @@ def probe_program(plan: Plan | None = None, globs: Sequence[str] = (), default_k
     if default_kernel:
         lines.append(f'say default_kernel "$( ({default_kernel}) 2>/dev/null | tail -n 1)"')
     if plan is not None:
-        lines += _questions(plan)
+        lines += questions(plan)
     if globs:
         lines += [
             f"( {apt.offers(globs)} ) 2>/dev/null |",
@@ -118,7 +118,8 @@ def probe_program(plan: Plan | None = None, globs: Sequence[str] = (), default_k
     return program("\n".join([*lines, "echo END"]))
 
 
-def _questions(plan: Plan) -> list[str]:
+def questions(plan: Plan) -> list[str]:
+    """The lines that ask for what a plan names, and for nothing else."""
     lines: list[str] = []
     packages: dict[str, None] = {}
     for entry in plan.entries:
