@@ -14,6 +14,7 @@ from provision.cli.arguments import InventoryFile, Limit, limited, mistakes_told
 from provision.cli.engine import INTERRUPTED, LOG, follow, pyinfra_command
 from provision.cli.exits import Exit
 from provision.cli.progress import view
+from provision.cli.report import declared_now
 from provision.cli.summary import NodeReport, reports
 from provision.engines.events import new_run, read
 from provision.inventory import read_inventory
@@ -50,6 +51,7 @@ def apply(
     with view(console, nodes) as shown:
         code = follow(pyinfra_command(inventory, nodes if limit else (), dry), run, shown.show)
     found = with_log(reports(read(run), nodes), (run / LOG).read_text(errors="replace"))
+    declared_now(inventory, nodes).keep(run)
     (run / SUMMARY).write_text("".join(f"{one.model_dump_json()}\n" for one in found))
     conclude(console, found, run, dry=dry, interrupted=code == INTERRUPTED)
     raise typer.Exit(exit_code(code, found, dry))

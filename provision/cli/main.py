@@ -19,7 +19,13 @@ class Listed(NamedTuple):
 COMMANDS = {
     "plan": Listed("provision.cli.plan", "Show what would be brought to the nodes, and why in these versions."),
     "apply": Listed("provision.cli.apply", "Bring the nodes to their declared state."),
+    "drift": Listed("provision.cli.drift", "Tell what differs from the declaration, and change nothing."),
     "verify": Listed("provision.cli.verify", "Check on the nodes that what was declared works."),
+    "report": Listed(
+        "provision.cli.report",
+        "Write one HTML page about a run: where the time went, versions with reasons, evidence for every claim.",
+    ),
+    "probe": Listed("provision.cli.probe", "Read a machine whole, and print what was read as JSON."),
     "roles": Listed("provision.cli.roles", "Show which roles can be found, and where."),
     "lab": Listed("provision.lab.command", "Throw-away Debian nodes on this machine (systemd-nspawn)"),
 }
