@@ -14,5 +14,6 @@ lab = fleet(
     gpu="H100",
     hardware="absent",
     ssh_config_file=str(Path(os.environ.get("PROVISION_LAB", checkout / ".lab")).absolute() / "ssh_config"),
+    ssh_strict_host_key_checking="yes",  # the lab knows its nodes' keys; pyinfra would take any new one
     sudo=True,
 )

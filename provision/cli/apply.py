@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -23,6 +24,8 @@ from provision.ledger import Ledger, Reading, now
 app = typer.Typer(rich_markup_mode=None)
 
 SUMMARY = "summary.jsonl"
+
+_OTHER_KEY = re.compile(r"Host key for (\S+) does not match")
 
 
 @app.command()
@@ -83,7 +86,24 @@ def exit_code(engine: int, found: Sequence[NodeReport], dry: bool) -> Exit:
 def with_log(found: Sequence[NodeReport], log: str) -> tuple[NodeReport, ...]:
     """Reports in which a node that no event tells of has what the engine said about it as evidence."""
     said = last_words(log, [one.node for one in found if one.outcome == "unreachable"])
-    return tuple(one.model_copy(update={"evidence": said[one.node]}) if one.node in said else one for one in found)
+    return tuple(
+        one.model_copy(update={"evidence": said[one.node] + advice(one.node, said[one.node])})
+        if one.node in said
+        else one
+        for one in found
+    )
+
+
+def advice(node: str, words: str) -> str:
+    """What to do about a connection that could not be made, by what pyinfra 3.10 said of it."""
+    stranger = _OTHER_KEY.search(words)
+    if stranger:
+        return (
+            f"\n{node} shows another ssh host key than is known: it was installed anew, or somebody is in between. "
+            f"Nothing was sent to it. If it was installed anew, `ssh-keygen -R {stranger[1]}` (with `-f` for a "
+            "known_hosts file of your own), check the new key with one `ssh` by hand, and run again"
+        )
+    return f"\nNothing was sent to it; run again when `ssh {node}` works"
 
 
 def last_words(log: str, nodes: Sequence[str]) -> dict[str, str]:

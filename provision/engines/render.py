@@ -147,10 +147,12 @@ def _derived(plan: Plan, derived: Derived) -> list[str]:
 
 
 def _undoing(command: str, undo: str) -> str:
+    """Of what is taken back, the last words are enough: more would push the failure itself out of the log's tail."""
     return (
         f"set +e\n(\nset -eu\n{command}\n)\nrc=$?\nset -e\n"
-        f"if [ $rc != 0 ]; then\nset +e\n(\nset -eu\n{undo}\n)\n"
-        "[ $? = 0 ] || echo 'what was begun could not be taken back'\nexit $rc\nfi"
+        f"if [ $rc != 0 ]; then\nset +e\n(\nset -eu\n{undo}\n) >{RUN}/undo 2>&1\n"
+        f"if [ $? = 0 ]; then tail -n 1 {RUN}/undo; else\n"
+        f"tail -n 12 {RUN}/undo; echo 'what was begun could not be taken back'; fi\nexit $rc\nfi"
     )
 
 
@@ -165,7 +167,11 @@ def _prologue(sender: Sender) -> str:
     """Lock, lease, and the folders that everything else needs."""
     mine = quote(sender.controller)
     return f"""set -u
-mkdir -p {STATE}/derived || exit 1
+if ! mkdir -p {STATE}/derived || ! (echo room >{STATE}/.room && sync {STATE}/.room) 2>/dev/null; then
+  free=$(df -Pm {STATE} | awk 'NR == 2 {{ print $6 " has " $4 " MiB free" }}')
+  echo "nothing was begun, because nothing can be written to {STATE}: $free. Free some room, then run again" >&2; exit 1
+fi
+rm -f {STATE}/.room
 {LOCK}
 waited=0
 while [ -f {RUN}/lease ] && read -r holder run since <{RUN}/lease && [ "$holder" != {mine} ] \\
@@ -221,7 +227,8 @@ def _shown(log: str) -> str:
 
 
 def _is_long(resource: Resource) -> bool:
-    return isinstance(resource, (Packages, Derived))
+    """A precondition may wait for somebody else's package work."""
+    return isinstance(resource, (Packages, Derived)) or (isinstance(resource, Gate) and resource.precondition)
 
 
 def _progress(resource: Resource, sender: Sender, log: str) -> str:

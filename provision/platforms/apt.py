@@ -74,9 +74,14 @@ matching() {
     done
     return 1
 }
+# A version that was left half installed may be the one that is at fault: a mended one goes before it.
 choose() {
     known=$(policy "$1")
-    for word in installed candidate offered; do
+    words='installed candidate offered'
+    case $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) in
+    half-* | unpacked) words='candidate offered' ;;
+    esac
+    for word in $words; do
         ! printf '%s\\n' "$known" | matching "$word" "$2" || return 0
     done
     return 1
@@ -132,8 +137,9 @@ wait_for_locks() {
     done
 }
 configure() {
-    PATH=$path dpkg --force-confdef --force-confold --configure -a ||
-        printf 'dpkg --configure -a left unfinished: %s; the transaction goes on to mend it\\n' "$(unfinished)"
+    ! PATH=$path dpkg --force-confdef --force-confold --configure -a || return 0
+    printf 'dpkg --configure -a left unfinished: %s; the transaction goes on to mend it\\n' "$(unfinished)"
+    refresh
 }
 refreshed=
 refresh() {
@@ -170,7 +176,7 @@ reinstall() {
     done
     [ -n "$again" ] || return 0
     printf 'half unpacked, to be installed again:%s\\n' "$again"
-    get --no-remove --reinstall install $again || die "cannot install again:$again; dpkg left unfinished: $(unfinished)"
+    get --no-remove --reinstall install $again || failed "cannot install again:$again"
 }
 fetch() {
     simulated=$(get -s install $wanted 2>&1) || {
@@ -183,6 +189,10 @@ fetch() {
 }
 again_with_fresh_lists() {
     refresh && resolve && fetch
+}
+failed() {
+    left=$(unfinished)
+    die "$1${left:+; dpkg left unfinished: $left}. The reason stands above; run again when it is gone"
 }
 check() {
     left=$(unfinished)
@@ -197,8 +207,8 @@ configure
 resolve || { refresh && resolve; } || die "$problem"
 reinstall
 if [ -n "$due" ]; then
-    fetch || again_with_fresh_lists || die "apt cannot get${wanted}${problem:+; $problem}; its reasons stand above"
-    get --no-remove --no-download install $wanted || die "the transaction failed; dpkg left unfinished: $(unfinished)"
+    fetch || again_with_fresh_lists || failed "apt cannot get${wanted}${problem:+; $problem}"
+    get --no-remove --no-download install $wanted || failed 'the package transaction failed'
 fi
 check
 apt-mark -qq manual $(printf '%s\\n' "$packages" | cut -d ' ' -f 1)

@@ -42,6 +42,7 @@ class AptFamily(Platform):
         return (
             f"waited=0\nuntil told=$( {apt.locks_free()}); do\n"
             f'  [ "$waited" -lt {LOCK_PATIENCE} ] || {{ echo "after {LOCK_PATIENCE} s: $told"; exit 1; }}\n'
+            '  [ $((waited % 20)) -ne 0 ] || echo "waiting: $told"\n'
             '  sleep 2; waited=$((waited + 2))\ndone\necho "$told"'
         )
 

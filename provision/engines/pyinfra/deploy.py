@@ -18,7 +18,7 @@ from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_host, ctx_state
 
 from provision.engines.events import Events, run_folder
-from provision.engines.pyinfra.connection import speed_up, without_delay
+from provision.engines.pyinfra.connection import Denied, prepare, tune_open_socket
 from provision.engines.pyinfra.node import Node, Refused
 from provision.engines.pyinfra.operations import carry_out, refuse
 from provision.engines.render import Sender
@@ -33,7 +33,7 @@ from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, trans
 MOST_STEPS = 12
 """More steps than any plan has: a node that needs more does not settle."""
 
-EXPECTED = (Refused, Unreadable, NoFit, NoPlan, LookupError)
+EXPECTED = (Refused, Denied, Unreadable, NoFit, NoPlan, LookupError)
 
 
 class Run:
@@ -42,7 +42,7 @@ class Run:
     def __init__(self, inventory: Inventory) -> None:
         self.hosts = {host.name: host for host in inventory.get_active_hosts()}
         for host in self.hosts.values():
-            speed_up(host)
+            tune_open_socket(host)
         self.rooms: dict[str, Room] = rooms()
         self.specs: dict[str, NodeSpec] = {name: host_spec(name, host.data.dict()) for name, host in self.hosts.items()}
         self.events = Events(run_folder())
@@ -81,7 +81,7 @@ class Run:
 @cache
 def run_of(state: State) -> Run:
     """The one Run of this process; a wrong inventory ends it here, with exit code 2, before anything is changed."""
-    without_delay()
+    prepare()
     set_echo(_echo)
     try:
         return Run(state.inventory)

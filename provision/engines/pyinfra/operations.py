@@ -12,9 +12,9 @@ from typing import Any
 
 from pyinfra.api import Host, State, StringCommand, operation
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
-from pyinfra.connectors.util import CommandOutput
+from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from provision.engines.pyinfra.connection import LOST, SHELL
+from provision.engines.pyinfra.connection import LOST, SHELL, Denied, insist_on_end
 from provision.engines.pyinfra.node import Node
 from provision.engines.render import apply_program
 from provision.model import Packages
@@ -37,9 +37,17 @@ class Program(StringCommand):
         arguments = {**connector_arguments, "_stdin": self.text}
         try:
             ok, output = host.run_shell_command(self, print_output=True, print_input=False, **arguments)
+            if not ok:
+                insist_on_end(host)
+        except Denied as error:
+            ok, output = False, CommandOutput([OutputLine("stderr", str(error))])
         except LOST as error:
-            events.write("lost", host.name, resource=name, evidence=str(error) or type(error).__name__)
-            raise OSError(f"the connection was lost: {error or type(error).__name__}") from error
+            told = (
+                f"{host.name}: the connection was lost during {name}: {str(error) or type(error).__name__}. "
+                f"What was begun goes on there by itself; run again when {host.name} answers"
+            )
+            events.write("lost", host.name, resource=name, evidence=told)
+            raise OSError(told) from error
         seconds = round(time.monotonic() - begun, 2)
         if ok:
             events.write("ok", host.name, resource=name, seconds=seconds)
