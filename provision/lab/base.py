@@ -14,7 +14,7 @@ from pathlib import Path
 
 from provision.lab import mounts, program
 from provision.lab.error import LabError
-from provision.lab.mirror import SUITE, Mirror
+from provision.lab.mirror import COMPONENTS, SUITE, Mirror
 from provision.model import digest
 from provision.model.places import LAB_MARK
 
@@ -63,8 +63,12 @@ printf '%s\\n' 'A throw-away node of provision lab: no GPU, no kernel of its own
 chroot "$root" systemctl --quiet mask console-getty.service apt-daily.timer apt-daily-upgrade.timer
 find "$root/etc/dpkg" -name 'dpkg.cfg*' -type f -exec sed -i '/^force-unsafe-io$/d' {{}} +
 find "$root/etc/dpkg/dpkg.cfg.d" -type f -exec sed -i '/^force-unsafe-io$/d' {{}} +
-rm -f "$root/etc/default/locale" "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
-cat >"$root/etc/apt/sources.list.d/debian.sources"
+rm -f "$root/etc/default/locale"
+sources=$(cat)
+if [ -n "$sources" ]; then
+  rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
+  printf '%s\\n' "$sources" >"$root/etc/apt/sources.list.d/debian.sources"
+fi
 chroot "$root" apt-get clean
 chroot "$root" apt-cache gencaches
 """
@@ -116,9 +120,11 @@ def _build(part: Path, mirror: Mirror, say: Callable[[str], None], lock: int) ->
         f'--customize-hook=sh {shlex.quote(str(customize))} "$1" <{shlex.quote(str(sources))}',
         # After ca-certificates was configured, which writes that file anew without this machine's own authorities.
         *((f'--customize-hook=install -m 644 {CA_BUNDLE} "$1{CA_BUNDLE}"',) if mirror.https else ()),
-        *(SUITE, str(part), str(sources)),
+        *(f"--components={COMPONENTS.replace(' ', ',')}", SUITE, str(part)),
+        *((str(sources),) if mirror.archive else ()),
     ]
-    say(f"building the base root ({SUITE}) once, from {mirror.archive}")
+    origin = mirror.archive or "mmdebstrap's own default archive"
+    say(f"building the base root ({SUITE}) once, from {origin}")
     tail: deque[str] = deque(maxlen=12)
     with subprocess.Popen(
         argv,
@@ -137,7 +143,7 @@ def _build(part: Path, mirror: Mirror, say: Callable[[str], None], lock: int) ->
     if build.returncode != 0:
         evidence = "\n".join(line for line in tail if line)
         raise LabError(
-            f"mmdebstrap could not build the base root from {mirror.archive} (exit code {build.returncode}). "
+            f"mmdebstrap could not build the base root from {origin} (exit code {build.returncode}). "
             f"Its last words:\n{evidence}\nIf the archive was not reached, look at this machine's own `apt-get update`."
         )
     _check(part)

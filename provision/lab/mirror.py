@@ -14,9 +14,6 @@ from provision.lab import program
 from provision.lab.error import LabError
 from provision.model import Frozen
 
-# Debian's own default addresses: sources.list(5) of apt 3.0 and https://deb.debian.org/ (read 2026-11-21).
-DEFAULT_ARCHIVE = "http://deb.debian.org/debian"
-DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITE = "trixie"
 COMPONENTS = "main contrib non-free non-free-firmware"
@@ -32,8 +29,13 @@ _LOOPBACK = re.compile(r"(?<=//)(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/]|$)
 
 
 class Mirror(Frozen):
-    archive: str
-    security: str
+    """Where Debian's packages come from; empty where this machine's apt names no Debian archive.
+
+    Then mmdebstrap takes its own default, with the updates and security archives that go with it (mmdebstrap(1)).
+    """
+
+    archive: str = ""
+    security: str = ""
     options: tuple[str, ...] = ()
     """Lines of apt.conf."""
     addresses: dict[str, str] = Field(default_factory=dict)
@@ -44,12 +46,9 @@ class Mirror(Frozen):
         return any(uri.startswith("https:") for uri in (self.archive, self.security))
 
     def sources(self) -> str:
-        """The node's sources in deb822 form."""
-        return (
-            _paragraph(self.archive, (SUITE, f"{SUITE}-updates"))
-            + "\n"
-            + _paragraph(self.security, (f"{SUITE}-security",))
-        )
+        """The node's sources in deb822 form; empty for mmdebstrap's own."""
+        wanted = ((self.archive, (SUITE, f"{SUITE}-updates")), (self.security, (f"{SUITE}-security",)))
+        return "\n".join(_paragraph(uri, suites) for uri, suites in wanted if uri)
 
     def seen_from(self, gateway: str) -> Mirror:
         """The same archive for a node, whose own loopback is not this machine's."""
@@ -62,9 +61,9 @@ class Mirror(Frozen):
 
 
 def read() -> Mirror:
-    """Asks apt of this machine; Debian's default archive where apt is absent or names no Debian archive."""
+    """Asks apt of this machine."""
     if program.find("apt-get") is None:
-        return Mirror(archive=DEFAULT_ARCHIVE, security=DEFAULT_SECURITY)
+        return Mirror()
     fields = "|".join(f"$({field})" for field in _FIELDS)
     archive, security = choose(program.run("apt-get", "indextargets", "--format", fields).splitlines())
     options = acquire_options(program.run("apt-config", "dump").splitlines(), os.environ)
@@ -72,7 +71,9 @@ def read() -> Mirror:
         archive=archive,
         security=security,
         options=options,
-        addresses=_local_addresses([archive, security, *re.findall(r'"(https?://[^"]+)"', "\n".join(options))]),
+        addresses=_local_addresses(
+            [*filter(None, (archive, security)), *re.findall(r'"(https?://[^"]+)"', "\n".join(options))]
+        ),
     )
 
 
@@ -82,7 +83,7 @@ def choose(targets: Iterable[str]) -> tuple[str, str]:
     A line counts when apt has verified that Debian signed it, or, before the first `apt-get update` of the machine
     (then apt knows no origin), when its address ends as Debian's archives do.
     """
-    archive, security = DEFAULT_ARCHIVE, DEFAULT_SECURITY
+    archive = security = ""
     for line in targets:
         origin, label, component, release, uri = line.split("|")
         if component != "main" or not uri.startswith(("http://", "https://")):
@@ -97,7 +98,7 @@ def choose(targets: Iterable[str]) -> tuple[str, str]:
             security = address
         elif "/" not in release and not release.endswith("-backports"):
             archive = address
-    return archive, security
+    return (archive, security) if archive else ("", "")
 
 
 def acquire_options(dump: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:

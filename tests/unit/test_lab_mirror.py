@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provision.lab import base
-from provision.lab.mirror import DEFAULT_ARCHIVE, DEFAULT_SECURITY, Mirror, acquire_options, choose
+from provision.lab.mirror import Mirror, acquire_options, choose
 
 # `apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)'` on Debian, other host names.
 OWN = [
@@ -15,7 +15,8 @@ OWN = [
     "Debian|Debian-Security|main|bookworm-security|https://mirror.example.org/debian-security/",
     "Docker|Docker CE|stable|bookworm|https://docker.example.org/linux/debian/",
 ]
-DEFAULT = (DEFAULT_ARCHIVE, DEFAULT_SECURITY)
+DEFAULT = ("", "")
+"""mmdebstrap takes its own."""
 MIRROR = ("https://mirror.example.org/debian", "https://mirror.example.org/debian-security")
 
 

@@ -1,6 +1,6 @@
 # Runs as root on a node. The stand-ins' trees lie in $work/SUITE/PACKAGE; what is made: /srv/stand-ins/SUITE, signed.
 set -eu
-work=/srv/stand-ins/work
+work=/srv/stand-ins/trees
 cd "$work"
 arch=$(dpkg --print-architecture)
 while read -r path soname; do

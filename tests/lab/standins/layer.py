@@ -109,7 +109,7 @@ def _build(node: Node) -> None:
     )
     multiarch = sudo(node, "dpkg-architecture -q DEB_HOST_MULTIARCH").strip()
     trees = dict(_trees(platform, chosen, controls, kernel, multiarch))
-    sudo(node, f"base64 -d | tar -C {PLACE}/work -xz", stdin=base64.b64encode(_archive(trees)).decode())
+    sudo(node, f"base64 -d | tar -C {PLACE}/trees -xz", stdin=base64.b64encode(_archive(trees)).decode())
     values = {"release": chosen.release, "older": chosen.older, "upstream": upstream, "earlier": earlier}
     assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
     sudo(node, "sh -s", stdin=assignments + (HERE / "build.sh").read_text(encoding="utf-8"))
@@ -141,8 +141,8 @@ def _install_real(node: Node, real: dict[str, str], kernel: list[str]) -> None:
     sudo(
         node,
         f"""
-mkdir -p {PLACE}/work/real
-cd {PLACE}/work/real
+mkdir -p {PLACE}/trees/real
+cd {PLACE}/trees/real
 apt-get -s --no-install-recommends install {wanted} >../simulated
 awk '$1 == "Inst" {{ sub(/^\\(/, "", $3); print $2 "=" $3 }}' ../simulated |
     grep -v -E '^({"|".join(name.replace("+", "[+]").replace(".", "[.]") for name in kept_out)})=' >../needed
