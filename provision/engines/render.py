@@ -181,6 +181,11 @@ while [ -f {RUN}/lease ] && read -r holder run since <{RUN}/lease && [ "$holder"
   fi
   flock -u 9; sleep 2; waited=$((waited + 2)); flock 9
 done
+if [ $waited -gt 0 ]; then
+  # What this run has read is older than what the other one did.
+  echo "run $run of another controller ($holder) changed this node after it was read; nothing was begun, run again" >&2
+  exit 75
+fi
 {_lease(sender)}"""
 
 
