@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from provision.catalog import find_gpus, load
 from provision.ledger import Ledger
 from provision.model import Frozen, NodeSpec
-from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, alike, assemble, instance, rooms
+from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, assemble, instance, rooms
 from provision.stack import NoFit
 
 Host: TypeAlias = str | tuple[str, dict[str, Any]]
@@ -163,17 +163,6 @@ def host_spec(name: str, data: Mapping[str, Any]) -> NodeSpec:
     if mistakes or spec is None:
         raise WrongInventory(mistakes)
     return spec
-
-
-def specs_fit(specs: Mapping[str, NodeSpec], found: dict[str, Room]) -> list[str]:
-    """For every group of identical nodes that nothing fits: why not."""
-    told = []
-    for spec, nodes in alike(specs):
-        try:
-            assemble(spec, found)
-        except (NoFit, NoPlan, LookupError) as error:
-            told.append(f"{', '.join(nodes)}: {error}")
-    return told
 
 
 def _named(host: Host) -> tuple[str, dict[str, Any]]:

@@ -71,9 +71,7 @@ def read() -> Mirror:
         archive=archive,
         security=security,
         options=options,
-        addresses=_local_addresses(
-            [*filter(None, (archive, security)), *re.findall(r'"(https?://[^"]+)"', "\n".join(options))]
-        ),
+        addresses=_local_addresses([archive, security, *re.findall(r'"(https?://[^"]+)"', "\n".join(options))]),
     )
 
 

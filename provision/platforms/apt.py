@@ -14,7 +14,7 @@ from provision.platforms.shell import lines, program
 
 _GLOB = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]*")
 
-_STATES = """\
+STATES = """\
 states() {
     dpkg-query -W -f '${db:Status-Abbrev}|${binary:Package}\\n'
 }
@@ -43,7 +43,7 @@ lock_holder() {
 }
 """
 
-_AUDIT = """\
+AUDIT = """\
 inconsistency() {
     left=$(unfinished)
     if [ -n "$left" ]; then
@@ -226,7 +226,7 @@ def transaction(packages: Sequence[Package], hold: Sequence[str] = (), patience:
     if not packages:
         raise ValueError("a transaction without packages")
     return program(
-        _STATES,
+        STATES,
         _LOCKS,
         _OFFERS,
         _HOLD_BACK,
@@ -239,7 +239,7 @@ def transaction(packages: Sequence[Package], hold: Sequence[str] = (), patience:
 
 def consistent() -> str:
     """Test: every package is either wholly installed or not at all, and dpkg has nothing to complain about."""
-    return program(_STATES, _AUDIT, "! inconsistency || exit 1\necho 'dpkg is consistent'\n")
+    return program(STATES, AUDIT, "! inconsistency || exit 1\necho 'dpkg is consistent'\n")
 
 
 def locks_free() -> str:
@@ -271,7 +271,7 @@ def offers(globs: Sequence[str]) -> str:
 apt-cache pkgnames | grep -E -x -e "$names" | sort | xargs -r apt-cache madison |
     awk -F ' *[|] *' '{ sub(/^ +/, "", $1); line = $1 "\\t" $2 } !seen[line]++ { print line }'
 """
-    return program(body, names="|".join(_extended_regex(glob) for glob in globs))
+    return program(body, names="|".join(extended_regex(glob) for glob in globs))
 
 
 def sources_unmixed(globs: Sequence[str]) -> str:
@@ -311,10 +311,10 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' | awk -F '|' 's
         exit 1
     }'
 """
-    return program(body, names="|".join(_extended_regex(glob) for glob in globs))
+    return program(body, names="|".join(extended_regex(glob) for glob in globs))
 
 
-def _extended_regex(glob: str) -> str:
+def extended_regex(glob: str) -> str:
     if not _GLOB.fullmatch(glob):
         raise ValueError(f"not a glob over package names: {glob!r}")
     return "".join({"*": ".*", "?": ".", ".": r"\.", "+": r"\+"}.get(char, char) for char in glob)

@@ -52,7 +52,7 @@ class AptFamily(Platform):
         That is what a cut change of ours left, and kernel and driver packages that are merely not configured: Debian's
         own hooks leave them so where the driver does not build, and that kernel without an initrd as the default.
         """
-        ours = "|".join(apt._extended_regex(name) for name in (*self.kernel_globs(), *self.driver_globs()))
+        ours = "|".join(apt.extended_regex(name) for name in (*self.kernel_globs(), *self.driver_globs()))
         unconfigured = quote(f"({ours})(:[a-z0-9]+)? \\(i[UFWt]\\)")
         return (
             f'if told=$( {apt.consistent()}); then echo "$told"; exit 0; fi\n'

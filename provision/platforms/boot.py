@@ -165,7 +165,7 @@ write_menu() {
 }
 """
 
-_JUDGES = (apt._STATES, apt._AUDIT, _KERNELS, _COMPLETE)
+_JUDGES = (apt.STATES, apt.AUDIT, _KERNELS, _COMPLETE)
 
 
 def initrd(release: str) -> str:

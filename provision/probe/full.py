@@ -18,7 +18,7 @@ from provision.model import Plan, Unit
 from provision.model.places import RUN
 from provision.platforms import boot
 from provision.probe.program import FUNCTIONS, MACHINE, questions
-from provision.probe.remote import program
+from provision.probe.remote import SAY, program
 
 KIB = 1024
 
@@ -51,19 +51,12 @@ SECTIONS = (
     Section("kernel_log", seconds=7, size=128 * KIB),
 )
 
-FRAME = r"""
-tab=$(printf '\t')
-say() {
-  line=$1; shift
-  for field in "$@"; do
-    case $field in *[[:cntrl:]]*) field=$(printf %s "$field" | tr '[:cntrl:]' ' ') ;; esac
-    line="$line$tab$field"
-  done
-  printf '%s\n' "$line"
-}
-plain() { tr -c '[:print:]\n' '?'; }
+FRAME = (
+    SAY
+    + r"""
 value() { value=; [ -f "$1" ] && [ -r "$1" ] && { IFS= read -r value <"$1" || [ -n "$value" ]; } 2>/dev/null; }
 """
+)
 """`value FILE`: its first line becomes $value, without a process; false where there is none.
 
 For texts under /sys: a shell reads byte by byte, and numbers under /proc/sys and lists like `cpulist` end there behind

@@ -14,21 +14,13 @@ from provision.model import Derived, Directory, File, Gate, Packages, Plan, Unit
 from provision.model.places import LAB_MARK, STATE
 from provision.platforms import apt
 from provision.probe.fingerprint import fingerprint
-from provision.probe.remote import LOCK, program
+from provision.probe.remote import LOCK, SAY, program
 
 LEDGER_LINES = 8
 
-FUNCTIONS = r"""
-tab=$(printf '\t')
-say() {
-  line=$1; shift
-  for field in "$@"; do
-    case $field in *[[:cntrl:]]*) field=$(printf %s "$field" | tr '[:cntrl:]' ' ') ;; esac
-    line="$line$tab$field"
-  done
-  printf '%s\n' "$line"
-}
-plain() { tr -c '[:print:]\n' '?'; }
+FUNCTIONS = (
+    SAY
+    + r"""
 absent() {
   folder=${1%/*}
   while [ -n "$folder" ] && ! [ -e "$folder" ]; do folder=${folder%/*}; done
@@ -56,6 +48,7 @@ gate() {
 }
 first() { IFS= read -r value <"$1" 2>/dev/null && printf %s "$value"; }
 """
+)
 
 MACHINE = rf"""
 . /etc/os-release 2>/dev/null

@@ -28,3 +28,17 @@ if ! flock -n 9; then
   }}
 fi"""
 """One program at a time, probe or change; needs root."""
+
+SAY = r"""
+tab=$(printf '\t')
+say() {
+  line=$1; shift
+  for field in "$@"; do
+    case $field in *[[:cntrl:]]*) field=$(printf %s "$field" | tr '[:cntrl:]' ' ') ;; esac
+    line="$line$tab$field"
+  done
+  printf '%s\n' "$line"
+}
+plain() { tr -c '[:print:]\n' '?'; }
+"""
+"""`say KEY FIELD...`: one line of an answer, in which a hostile value stays one field. `plain`: a filter to ASCII."""
