@@ -37,9 +37,11 @@ class Group:
     def processes(self) -> tuple[int, ...]:
         """Living processes in the group and below it; a zombie is not listed by the kernel."""
         found: list[int] = []
-        for members in self.paths[0].rglob("cgroup.procs"):
+        # Groups vanish while they are read, as those of a node that stops do: os.walk passes over them, rglob raises.
+        for folder, _, _ in os.walk(self.paths[0]):
             with contextlib.suppress(OSError):
-                found += [int(line) for line in members.read_text(encoding="ascii").split()]
+                members = Path(folder, "cgroup.procs").read_text(encoding="ascii")
+                found += [int(line) for line in members.split()]
         return tuple(found)
 
     @property

@@ -75,6 +75,8 @@ def provide(lab: Lab) -> str:
     with (lab.store / "standins.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if name not in [layer.name for layer in lab.layers()]:
+            # A node that an earlier attempt left half furnished is no start for this one.
+            lab.down(["standins"])
             (node,) = lab.up(["standins"])
             _build(node)
             lab.save(node.name, name)
