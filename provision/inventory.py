@@ -213,7 +213,7 @@ def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None
     mistakes += [_unknown_role(name, found) for name in spec.roles or () if name not in found]
     if spec.gpu is not None:
         try:
-            find_gpus(load(), spec.gpu)
+            find_gpus(load().gpus, spec.gpu)
         except LookupError as error:
             mistakes.append(str(error.args[0]))
     return (None if mistakes else spec), mistakes

@@ -60,7 +60,7 @@ def command_line(spec: NodeSpec, folder: Path) -> list[Figure]:
 def _kinds(spec: NodeSpec) -> list[NodeSpec]:
     gpus, reboots = KINDS
     for gpu in gpus:
-        find_gpus(load(), gpu)
+        find_gpus(load().gpus, gpu)
     return [spec.model_copy(update={"gpu": gpu, "reboots": reboot}) for gpu in gpus for reboot in reboots]
 
 

@@ -1,35 +1,48 @@
 """What is known: facts that vendors published or that were seen, each with its source."""
 
+from provision.catalog.catalog import Catalog, Rule
 from provision.catalog.check import check, kinds
-from provision.catalog.gpus import find_gpus
+from provision.catalog.combinations import Combination
+from provision.catalog.containers import CdiRuntime, ContainerToolkit
+from provision.catalog.cuda import CudaCompat, CudaError, CudaMajor, CudaToolkit, HostCompiler
+from provision.catalog.doca import DocaPrebuilt, DocaProfile, DocaRelease
+from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, DriverPackages, Modules
+from provision.catalog.gpus import Capability, Fabric, Gpu, find_gpus
+from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
 from provision.catalog.load import load
-from provision.catalog.rows import (
-    Catalog,
-    DriverBranch,
-    DriverPackages,
-    Gpu,
-    Kernel,
-    KernelDriverPair,
-    Modules,
-    OperatingSystem,
-    Row,
-    Rule,
-    Source,
-)
+from provision.catalog.row import Row, Source
+from provision.catalog.systems import OperatingSystem, SupportedSystem
 from provision.catalog.versions import branch_of, driver_key, matches_pin
 
 __all__ = [
+    "Capability",
     "Catalog",
+    "CdiRuntime",
+    "Combination",
+    "ContainerToolkit",
+    "CudaCompat",
+    "CudaError",
+    "CudaMajor",
+    "CudaToolkit",
+    "DocaPrebuilt",
+    "DocaProfile",
+    "DocaRelease",
     "DriverBranch",
+    "DriverIssue",
+    "DriverNames",
     "DriverPackages",
+    "Fabric",
     "Gpu",
+    "HostCompiler",
     "Kernel",
+    "KernelDocaPair",
     "KernelDriverPair",
     "Modules",
     "OperatingSystem",
     "Row",
     "Rule",
     "Source",
+    "SupportedSystem",
     "branch_of",
     "check",
     "driver_key",

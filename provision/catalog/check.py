@@ -6,7 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from provision.catalog.rows import Catalog, Kernel, KernelDriverPair, Row
+from provision.catalog.catalog import Catalog
+from provision.catalog.kernels import Kernel, KernelDriverPair
+from provision.catalog.row import Row
 from provision.catalog.versions import branch_of, driver_key
 
 

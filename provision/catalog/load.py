@@ -1,4 +1,4 @@
-"""The one loader of the catalog's data files."""
+"""The one loader of the catalog's data files: `data/KIND.yaml` for every kind of row."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from typing import Any
 
 import yaml
 
-from provision.catalog.rows import Catalog
+from provision.catalog.catalog import Catalog
 
-KINDS = (
-    "operating_systems",
-    "kernels",
-    "driver_packages",
-    "driver_branches",
-    "gpus",
-    "kernel_driver_pairs",
-    "rules",
-)
+OWN = ("as_of", "sources")
+"""What the catalog holds beside its kinds of rows."""
 
 
 @cache
@@ -26,7 +19,9 @@ def load() -> Catalog:
     """The catalog that is shipped with this version. Raises: pydantic.ValidationError when a data file is broken."""
     folder = files(__package__).joinpath("data")
     data: dict[str, dict[str, Any]] = {
-        kind: yaml.load(folder.joinpath(f"{kind}.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader) for kind in KINDS
+        kind: yaml.load(folder.joinpath(f"{kind}.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
+        for kind in Catalog.model_fields
+        if kind not in OWN
     }
     return Catalog.model_validate(
         {

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from provision.model.base import Frozen
 
 Arch = Literal["x86_64", "aarch64"]
-Feature = Literal["rdma", "containers", "mig", "gds", "cdmm", "open", "proprietary"]
+Feature = Literal["rdma", "containers", "mig", "gds", "cdmm", "fabricmanager", "open", "proprietary"]
 Reboots = Literal["staged", "single"]
 
 # These words reach file names, package patterns and remote programs, so nothing but version characters is allowed.

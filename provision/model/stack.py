@@ -13,6 +13,8 @@ class Reason(Frozen):
     text: str
     source: str
     verified: bool
+    fact: str = ""
+    """Id of the catalog's row it rests on, `cuda_toolkits/12.8.1`; empty for what was read on the node or declared."""
 
 
 class Choice(Frozen):

@@ -57,7 +57,7 @@ def _facts(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None) -> Facts
     except LookupError as error:
         raise NoFit(unknown(spec, error, "the catalog's operating systems")) from error
     try:
-        gpus = () if spec.gpu is None else find_gpus(catalog, spec.gpu)
+        gpus = () if spec.gpu is None else find_gpus(catalog.gpus, spec.gpu)
     except LookupError as error:
         raise NoFit(unknown(spec, error, "the catalog's GPUs")) from error
     facts = Facts(spec=spec, catalog=catalog, platform=platform, gpus=gpus, offers=None)

@@ -91,18 +91,18 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "model"), NAMES)
 def test_the_longest_whole_name_wins(name: str, model: str) -> None:
-    assert {gpu.name for gpu in find_gpus(load(), name)} == {model}
+    assert {gpu.name for gpu in find_gpus(load().gpus, name)} == {model}
 
 
 @pytest.mark.parametrize("name", ["GH20X", "NVIDIA RTX A1000", "XH200"])
 def test_an_unknown_gpu_is_not_guessed(name: str) -> None:
     with pytest.raises(LookupError, match="is not in the catalog"):
-        find_gpus(load(), name)
+        find_gpus(load().gpus, name)
 
 
 def test_a_misspelt_gpu_is_told_with_what_is_close() -> None:
     with pytest.raises(LookupError, match="did you mean GH200"):
-        find_gpus(load(), "GH20")
+        find_gpus(load().gpus, "GH20")
 
 
 def test_grace_and_blackwell_are_open_only_and_volta_cannot_use_open() -> None:

@@ -1,0 +1,20 @@
+"""The NVIDIA Container Toolkit and the container runtimes that read CDI."""
+
+from __future__ import annotations
+
+from provision.catalog.row import Row
+
+
+class ContainerToolkit(Row):
+    date: str
+    """ISO 8601 day of the tag."""
+    good: bool = True
+    fault: str = ""
+    """Why it is known-bad."""
+    changes: tuple[str, ...] = ()
+
+
+class CdiRuntime(Row):
+    """First version of a container runtime that reads CDI 0.7.0."""
+
+    first: str

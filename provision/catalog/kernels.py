@@ -1,0 +1,47 @@
+"""Kernels of the distributions, and what was seen to build for them."""
+
+from __future__ import annotations
+
+from provision.catalog.drivers import Modules
+from provision.catalog.row import Row
+from provision.model.spec import Arch
+
+
+class Kernel(Row):
+    """One flavour of a distribution's kernel on one architecture."""
+
+    os: str
+    arch: Arch
+    flavour: str
+    page_size: int
+    """Bytes."""
+    release: str
+    """Regular expression over `uname -r`; `{release}` and its named groups stand in the package names."""
+    glob: str
+    image: str
+    headers: str
+    needs: tuple[str, ...] = ()
+    metas: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+    default: bool = True
+
+
+class KernelDriverPair(Row):
+    kernel: str
+    modules: Modules
+    driver: str
+    first: str
+    last: str
+    builds: bool
+    cause: str
+
+
+class KernelDocaPair(Row):
+    """DOCA-OFED's modules and a kernel release: seen to build, or seen to fail."""
+
+    release: str
+    """`uname -r`."""
+    doca: str
+    """A release, or the beginning of several: `3.2`."""
+    builds: bool
+    cause: str = ""
