@@ -19,6 +19,11 @@ from provision.ledger import STATE_VARIABLE
 from provision.model import Frozen, NodeSpec, Resource, Snapshot
 
 FORKS = "50"
+FLOOR_PYINFRA = "floor-pyinfra"
+NAMES = (
+    *(OURS, "pyinfra", "pyinfra+nodelay", "ansible", "ansible+mitogen"),
+    *(FLOOR_PYINFRA, "floor-probe", "floor-ssh"),
+)
 
 
 class Contender(Frozen):
@@ -90,24 +95,26 @@ def floor_pyinfra(route: Route, folder: Path) -> Contender:
     (folder / "config.py").write_text(
         "from provision.engines.pyinfra.connection import without_delay\n\nwithout_delay()\n", encoding="utf-8"
     )
-    return Contender(name="floor: pyinfra, 1 fact", argv=PYINFRA, folder=folder, environment=QUIET)
+    return Contender(name=FLOOR_PYINFRA, argv=PYINFRA, folder=folder, environment=QUIET)
 
 
 def floor_ssh(route: Route, folder: Path) -> Contender:
-    """OpenSSH's client with one command on each node, one node after the other."""
+    """OpenSSH's client with one command on each node, as many at a time as Ansible has forks."""
     folder.mkdir(parents=True, exist_ok=True)
-    asked = f'ssh -F {quote(str(route.ssh_config))} "$node" sudo -n true || exit 1'
-    each = f"for node in {' '.join(route.names)}; do {asked}; done"
-    return Contender(name="floor: ssh true", argv=("sh", "-c", each), folder=folder)
+    return Contender(name="floor-ssh", argv=_each_by_ssh(route, "sudo -n true </dev/null"), folder=folder)
 
 
 def floor_probe(route: Route, subject: Subject, folder: Path) -> Contender:
     """The same with our probe: what is left is the controller's own work."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "probe.sh").write_text(subject.probe, encoding="utf-8")
-    asked = f'ssh -F {quote(str(route.ssh_config))} "$node" sudo -n sh -s <probe.sh >/dev/null || exit 1'
-    each = f"for node in {' '.join(route.names)}; do {asked}; done"
-    return Contender(name="floor: ssh, our probe", argv=("sh", "-c", each), folder=folder)
+    argv = _each_by_ssh(route, "sudo -n sh -s <probe.sh >/dev/null")
+    return Contender(name="floor-probe", argv=argv, folder=folder)
+
+
+def _each_by_ssh(route: Route, command: str) -> tuple[str, ...]:
+    asked = f'ssh -F {quote(str(route.ssh_config))} "$1" {command}'
+    return ("sh", "-c", f'printf "%s\\n" "$@" | xargs -P {FORKS} -I @ sh -c {quote(asked)} sh @', "sh", *route.names)
 
 
 def ansible(route: Route, subject: Subject, folder: Path, venv: Path, strategy: str = "") -> Contender:
@@ -167,9 +174,11 @@ def _mitogen(venv: Path) -> Path:
     return found
 
 
-def every(route: Route, subject: Subject, folder: Path, venv: Path) -> Sequence[Contender]:
-    """All of them, ours first."""
-    return (
+def every(
+    route: Route, subject: Subject, folder: Path, venv: Path, wanted: Sequence[str] = NAMES
+) -> Sequence[Contender]:
+    """All of them, ours first, or those that are wanted."""
+    found = (
         ours(route, subject.spec, subject.state, folder / "provision"),
         stock_pyinfra(route, subject, folder / "pyinfra"),
         pyinfra_nodelay(route, subject, folder / "pyinfra-nodelay"),
@@ -179,3 +188,4 @@ def every(route: Route, subject: Subject, folder: Path, venv: Path) -> Sequence[
         floor_probe(route, subject, folder / "floor-probe"),
         floor_ssh(route, folder / "floor-ssh"),
     )
+    return [one for one in found if one.name in wanted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from provision.lab import Node
@@ -47,6 +47,19 @@ def route(nodes: Sequence[Node], key: Path, rtt_ms: int, folder: Path) -> Iterat
         finally:
             relay.stdin.close()
             relay.terminate()
+
+
+@contextmanager
+def routes(
+    nodes: Sequence[Node], counts: Sequence[int], delays: Sequence[int], key: Path, folder: Path
+) -> Iterator[list[Route]]:
+    """To the first so many of the nodes, for each count and each round-trip time; the fewest nodes come first."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(route(nodes[:count], key, rtt, folder / f"n{count}rtt{rtt}"))
+            for count in sorted(counts)
+            for rtt in sorted(delays)
+        ]
 
 
 def _of(nodes: Sequence[Node], rtt_ms: int, folder: Path) -> dict[str, object]:

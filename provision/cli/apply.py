@@ -12,7 +12,7 @@ from rich.text import Text
 
 from provision.cli.apply_view import conclude
 from provision.cli.arguments import InventoryFile, Limit, limited, mistakes_told
-from provision.cli.engine import INTERRUPTED, LOG, follow, pyinfra_command
+from provision.cli.engine import FULL, INTERRUPTED, LOG, follow, pyinfra_command
 from provision.cli.exits import Exit
 from provision.cli.progress import view
 from provision.cli.report import declared_now
@@ -29,7 +29,7 @@ _OTHER_KEY = re.compile(r"Host key for (\S+) does not match")
 
 
 @app.command()
-def apply(
+def apply(  # noqa: PLR0913, PLR0917 - one for each option
     inventory: InventoryFile,
     limit: Limit = None,
     retry: Annotated[bool, typer.Option("--retry", help="try again on nodes that a run stopped for a person")] = False,
@@ -37,11 +37,18 @@ def apply(
     dry: Annotated[
         bool, typer.Option("--dry", help="tell what is due, change nothing; exit code 3 if anything is")
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="then ask for every resource by itself, the classic way: nothing may be found"),
+    ] = False,
 ) -> None:
     """Bring the nodes to their declared state.
 
     Interrupted at any point, the same command again finishes the work.
     """
+    if dry and full:
+        typer.echo("--full checks what a run left, and --dry leaves a node as it is: give one of them", err=True)
+        raise typer.Exit(Exit.WRONG_INPUT)
     with mistakes_told():
         nodes = list(limited(read_inventory(inventory), limit, inventory))
     run = new_run()
@@ -52,7 +59,8 @@ def apply(
             note_retry(Ledger(node), run.name)
     console = Console(highlight=False)
     with view(console, nodes) as shown:
-        code = follow(pyinfra_command(inventory, nodes if limit else (), dry), run, shown.show)
+        command = pyinfra_command(inventory, nodes if limit else (), dry, FULL if full else ())
+        code = follow(command, run, shown.show)
     found = with_log(reports(read(run), nodes), (run / LOG).read_text(errors="replace"))
     declared_now(inventory, nodes).keep(run)
     (run / SUMMARY).write_text("".join(f"{one.model_dump_json()}\n" for one in found))

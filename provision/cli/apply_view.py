@@ -45,6 +45,8 @@ def told(one: NodeReport) -> Iterator[Text]:
         yield Text(f"  not applicable: {names}")
     if one.outcome != "converged":
         yield from _trouble(one)
+    elif one.asked:
+        yield Text(f"  {_count(one.asked, 'resource')} asked for one by one: nothing was found")
 
 
 def _cost(one: NodeReport) -> str:

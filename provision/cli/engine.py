@@ -28,8 +28,12 @@ PATIENCE_SECONDS = 3
 """How long an interrupted engine may take to leave before it is killed; a run may be killed anywhere."""
 
 
-def pyinfra_command(inventory: Path, nodes: Sequence[str], dry: bool) -> list[str]:
-    """pyinfra with the deploy.py of the working directory, or with ours where it has none."""
+FULL = ("--data", "full=true")
+"""What `provision.engines.pyinfra.classic` goes by."""
+
+
+def pyinfra_command(inventory: Path, nodes: Sequence[str], dry: bool, more: Sequence[str] = ()) -> list[str]:
+    """pyinfra with the deploy.py of the working directory, or with ours where it has none; `more`: arguments of it."""
     own = Path("deploy.py")
     deploy = own if own.is_file() else PACKAGED_DEPLOY
     limits = [argument for node in nodes for argument in ("--limit", node)]
@@ -44,6 +48,7 @@ def pyinfra_command(inventory: Path, nodes: Sequence[str], dry: bool) -> list[st
         "-y",
         *limits,
         *(["--dry"] if dry else []),
+        *more,
     ]
 
 

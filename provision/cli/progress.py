@@ -25,6 +25,9 @@ MOST_ROWS = 20
 
 LINE_WIDTH = 100
 
+ONE_BY_ONE = "asking one by one"
+"""What a node is at in a run with `--full`, once nothing is due."""
+
 OBJECT = re.compile(r"-MMD,\S*/\.(\S+\.o)\.d\b")
 """kbuild names the dependency file of every object like this (scripts/Makefile.lib, `depfile`)."""
 
@@ -151,6 +154,9 @@ def at_work(event: Event, before: AtWork | None) -> AtWork:
             return AtWork(node=node, what="rebooting", since=at, detail=event["why"])
         case "ok" | "booted" | "drift":
             return AtWork(node=node, what="reading", since=at)
+        case "asked":
+            since = before.since if before and before.what == ONE_BY_ONE else at
+            return AtWork(node=node, what=ONE_BY_ONE, since=since, detail=event["resource"])
         case _:
             return AtWork(node=node, what="", since=at)
 

@@ -57,7 +57,7 @@ class Record:
         return any(event["event"] in {"ok", "failed", "booted"} for event in self.events.get(node, ()))
 
     def converged(self, node: str) -> bool:
-        return any(event["event"] == "done" for event in self.events.get(node, ()))
+        return bring_up(node, self.events.get(node, ())).outcome == "converged"
 
 
 def all_records() -> tuple[Record, ...]:

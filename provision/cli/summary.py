@@ -40,6 +40,8 @@ class NodeReport(Frozen):
     not_applicable: dict[str, str] = Field(default_factory=dict)
     due: tuple[tuple[int, str, str], ...] = ()
     """Boot, resource and reason of what was due when the run began."""
+    asked: int = 0
+    """Resources that were asked for one by one (`--full`), and can be: neither preconditions nor not applicable."""
 
     @property
     def reboots(self) -> int:
@@ -69,6 +71,7 @@ def report(node: str, events: Sequence[Event]) -> NodeReport:
         seconds=round(events[-1]["at"] - events[0]["at"], 2),
         operations=operations(events),
         due=_due(events),
+        asked=len({event["resource"] for event in events if event["event"] == "asked" and not event["limit"]}),
     )
     if not ends:
         return common

@@ -15,9 +15,12 @@ def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("bench.table")
 
 
-def sample(table: ModuleType, contender: str, wall: float, rtt: int = 20, resources: int = 60) -> object:
+def sample(
+    table: ModuleType, contender: str, wall: float, *, rtt: int = 20, resources: int = 60, nodes: int = 1
+) -> object:
     return table.Sample(
         contender=contender,
+        nodes=nodes,
         resources=resources,
         rtt_ms=rtt,
         load=0.5,
@@ -43,6 +46,27 @@ def test_a_ratio_is_that_of_the_medians_at_the_same_round_trip_time_and_plan(tab
     assert found[60, 0, "pyinfra"].times["wall_s"] == 1.0
     assert found[10, 20, "pyinfra"].times["wall_s"] == 1.5
     assert found[60, 20, "provision"].runs == 3
+
+
+def test_other_numbers_of_nodes_are_other_rows(table: ModuleType) -> None:
+    samples = [sample(table, "provision", wall, nodes=nodes) for nodes, wall in ((1, 1.0), (10, 2.0))]
+    samples += [sample(table, "ansible", wall, nodes=nodes) for nodes, wall in ((1, 5.0), (10, 40.0))]
+
+    found = {(row.nodes, row.contender): row.times["wall_s"] for row in table.rows(samples)}
+
+    assert found == {(1, "provision"): 1.0, (1, "ansible"): 5.0, (10, "provision"): 1.0, (10, "ansible"): 20.0}
+
+
+def test_what_a_further_node_costs_leaves_out_what_it_costs_to_begin(table: ModuleType) -> None:
+    samples = [sample(table, "provision", wall, nodes=nodes) for nodes, wall in ((1, 1.0), (10, 2.0), (50, 5.9))]
+    samples += [sample(table, "ansible", 7.0)]
+
+    (found,) = table.growth(table.rows(samples))
+
+    assert (found.contender, found.nodes) == ("provision", (1, 50))
+    assert found.per_node["wall_s"] == pytest.approx(0.1)
+    assert found.per_node["controller_cpu_s"] == pytest.approx(0.05)
+    assert "50.0 ms of controller CPU" in found.told()
 
 
 def test_without_ours_there_is_no_ratio(table: ModuleType) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from rich.live import Live
 
 from provision.cli.apply import exit_code, last_words, note_retry
 from provision.cli.apply_view import conclude
-from provision.cli.engine import INTERRUPTED, LOG, PACKAGED_DEPLOY, follow, pyinfra_command
+from provision.cli.engine import FULL, INTERRUPTED, LOG, PACKAGED_DEPLOY, follow, pyinfra_command
 from provision.cli.exits import Exit
 from provision.cli.progress import LiveView, PlainView, at_work, progress_words, sentence
 from provision.cli.summary import REBOOT, Event, NodeReport, Outcome, by_role, operations, report, reports
@@ -43,6 +44,13 @@ def console(width: int = 200, terminal: bool = False) -> Console:
 def text(of_console: Console) -> str:
     assert isinstance(of_console.file, io.StringIO)
     return of_console.file.getvalue()
+
+
+DONE: Event = {"at": 1.0, "node": "n", "event": "done", "plan": "p", "not_applicable": {}}
+
+
+def asked(resource: str, limit: str = "", why: str = "") -> Event:
+    return {"at": 2.0, "node": "n", "event": "asked", "resource": resource, "role": "r", "limit": limit, "why": why}
 
 
 class TestSummary:
@@ -92,6 +100,15 @@ class TestSummary:
 
     def test_a_node_without_events_was_not_reached(self) -> None:
         assert [one.outcome for one in reports(events("first-light"), ["gpu1", "gpu2"])] == ["converged", "unreachable"]
+
+    def test_what_was_asked_one_by_one(self) -> None:
+        one = report("n", [DONE, asked("a"), asked("b", limit="not applicable: boot"), asked("c"), asked("c")])
+        assert (one.outcome, one.asked) == ("converged", 2)
+
+    def test_what_is_found_then_refutes_what_was_done(self) -> None:
+        refuted = {"at": 9.0, "node": "n", "event": "refused", "reason": "c is not as declared"}
+        one = report("n", [DONE, asked("c", why="c has another content"), refuted])
+        assert (one.outcome, one.evidence) == ("failed", "c is not as declared")
 
     def test_what_was_due(self) -> None:
         [drift] = of("dry", "drift")
@@ -146,6 +163,14 @@ class TestWords:
             doing = at_work(event, doing)
             assert bool(doing.what) == (event["event"] != "done")
 
+    def test_while_it_asks_one_by_one_a_node_is_at_one_thing_and_nothing_is_a_line(self) -> None:
+        doing = None
+        for number, resource in enumerate("abc"):
+            event = {**asked(resource), "at": 5.0 + number}
+            assert sentence(event, doing) == ""
+            doing = at_work(event, doing)
+        assert (doing.since, doing.detail) == (5.0, "c")
+
     def test_a_log_gets_a_line_for_each_begin_and_end_and_progress_now_and_then(self) -> None:
         out = console()
         PlainView(out).show(events("first-light"))
@@ -192,6 +217,11 @@ class TestConclusion:
         said = self.concluded([report("gpu1", events("failed"))])
         for words in ("gpu1: failed", "dkms-by-plan failed", "cannot overwrite directory"):
             assert words in said
+
+    def test_of_a_run_in_full(self) -> None:
+        said = self.concluded([report("n", [DONE, asked("a"), asked("b")])])
+        assert "n: converged, nothing was due" in said
+        assert "2 resources asked for one by one: nothing was found" in said
 
     def test_of_a_dry_run(self) -> None:
         said = self.concluded([report("gpu1", events("dry"))], dry=True)
@@ -265,6 +295,7 @@ class TestEngine:
         assert pyinfra_command(Path("i.py"), ("a",), dry=True)[4:] == [
             *("i.py", "deploy.py", "-y", "--limit", "a", "--dry")
         ]
+        assert pyinfra_command(Path("i.py"), (), dry=False, more=FULL)[4:] == ["i.py", "deploy.py", "-y", *FULL]
 
 
 def entry(step: str) -> LedgerEntry:
@@ -290,3 +321,11 @@ def test_a_retry_does_not_hide_a_reboot_that_is_waited_for(tmp_path: Path) -> No
     ledger.add(entry("reboot"))
     note_retry(ledger, "later")
     assert ledger.is_rebooting()
+
+
+def test_a_run_that_changes_nothing_leaves_nothing_to_check(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "provision", "apply", "inventory.py", "--dry", "--full"]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == Exit.WRONG_INPUT
+    assert "give one of them" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -18,9 +18,10 @@ from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_host, ctx_state
 
 from provision.engines.events import Events, run_folder
+from provision.engines.pyinfra import classic
 from provision.engines.pyinfra.connection import Denied, prepare, tune_open_socket
 from provision.engines.pyinfra.node import Node, Refused
-from provision.engines.pyinfra.operations import carry_out, refuse
+from provision.engines.pyinfra.operations import carry_out, positions, refuse, title
 from provision.engines.render import Sender
 from provision.inventory import WrongInventory, host_spec
 from provision.ledger import AtWork, NodeLocks, controller
@@ -28,7 +29,7 @@ from provision.model import NodeSpec, Plan, Snapshot
 from provision.planning import BrokenRole, NoPlan, Room, alike, assemble, names_in_order, rooms
 from provision.probe import Unreadable
 from provision.stack import NoFit
-from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, transaction
+from provision.steps import Done, Reboot, Step, Stop, Stretch, drift, transaction
 
 MOST_STEPS = 12
 """More steps than any plan has: a node that needs more does not settle."""
@@ -104,6 +105,7 @@ def converge(roles: Sequence[str] | None = None) -> None:
     _refuse_free_running()
     run = run_of(ctx_state.get())
     host = ctx_host.get()
+    in_full = classic.is_asked_for(host)
     try:
         run.lock()
         node = run.node(host, roles)
@@ -116,10 +118,16 @@ def converge(roles: Sequence[str] | None = None) -> None:
     _tell_drift(node, snapshot, step)
     if isinstance(step, Done):
         _done(node, snapshot, step)
-        return
+    else:
+        _bring_on(host, node, step, run.order)
+    if in_full:
+        classic.sweep(node, run.order)
+
+
+def _bring_on(host: Host, node: Node, step: Step, order: Sequence[str]) -> None:
     if isinstance(step, Stretch):
-        _carry_out_all(host, node, step, run.order)
-    finish(name="provision | go on until nothing is due", node=node, order=run.order)
+        _carry_out_all(host, node, step, order)
+    finish(name="provision | go on until nothing is due", node=node, order=order)
 
 
 @operation(is_idempotent=False, _set_in_op=False)
@@ -169,16 +177,11 @@ def _carry_out_all(host: Host, node: Node, step: Stretch, order: Sequence[str]) 
     together = transaction(step.due)
     first = together[0].name if together else ""
     done_with_first = {packages.name for packages in together[1:]}
-    names = (*order, *(name for name in due if name not in order))
-    for name in host.loop(names):
+    for name in host.loop(positions(order, due)):
         if name not in due or name in done_with_first:
             continue
         one = due[name]
-        carry_out(name=_title(one), node=node, due=one, together=together if name == first else ())
-
-
-def _title(due: Due) -> str:
-    return f"{due.entry.role} | {due.entry.name}"
+        carry_out(name=title(one.entry), node=node, due=one, together=together if name == first else ())
 
 
 def _done(node: Node, snapshot: Snapshot, step: Done) -> None:
@@ -203,7 +206,7 @@ def _tell_drift(node: Node, snapshot: Snapshot, step: Step) -> None:
     )
     for number, due in enumerate(boots):
         for one in due:
-            node.host.log(f"boot {number}: {_title(one)}: {one.why}")
+            node.host.log(f"boot {number}: {title(one.entry)}: {one.why}")
 
 
 def _refuse_free_running() -> None:

@@ -12,7 +12,7 @@ from provision.engines.events import Events
 from provision.engines.pyinfra import connection
 from provision.engines.render import Sender, reboot_program
 from provision.ledger import Ledger, Reading, now
-from provision.model import LedgerEntry, NodeSpec, Snapshot
+from provision.model import LedgerEntry, NodeSpec, Plan, Snapshot
 from provision.model.ledger import Event
 from provision.planning import Planned, Room, assemble
 from provision.platforms import platform_for
@@ -79,7 +79,7 @@ class Node:
 
     def read(self) -> Snapshot:
         """One probe: the snapshot of now. Raises: Refused."""
-        snapshot = self._probe(probe_program(self.plan().plan, default_kernel=self._platform.default_kernel()))
+        snapshot = self._probe(self._questions(self.plan().plan))
         kept = self._reading.load()
         if kept is not None and kept.machine_id != snapshot.machine_id:
             # Another machine under the old name: its archive is asked anew.
@@ -88,6 +88,10 @@ class Node:
             return self.read()
         self._note_boot(snapshot)
         return self._admitted(snapshot)
+
+    def look(self, plan: Plan) -> Snapshot:
+        """What the node says about this plan, whichever it follows; nothing is noted. Raises: Refused."""
+        return self._admitted(self._probe(self._questions(plan)))
 
     def next(self, snapshot: Snapshot) -> Step:
         return next_step(self.plan().plan, snapshot, self.ledger.entries(snapshot.machine_id))
@@ -124,6 +128,9 @@ class Node:
         path = self.events.folder / f"{self.name}.{label}.json"
         path.write_text(snapshot.model_dump_json(indent=1) + "\n")
         return path
+
+    def _questions(self, plan: Plan) -> str:
+        return probe_program(plan, default_kernel=self._platform.default_kernel())
 
     def _first_reading(self) -> Snapshot:
         kept = self._reading.fitting(self.spec)

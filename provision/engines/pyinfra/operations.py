@@ -7,18 +7,29 @@ no holds, `files.put` is not atomic, `server.reboot` compares uptimes.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any
 
 from pyinfra.api import Host, State, StringCommand, operation
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from provision.engines.events import Events
 from provision.engines.pyinfra.connection import LOST, SHELL, Denied, insist_on_end
 from provision.engines.pyinfra.node import Node
 from provision.engines.render import apply_program
-from provision.model import Packages
+from provision.model import Entry, Packages
 from provision.steps import Due
+
+
+def title(entry: Entry) -> str:
+    """What an operation on a resource is called."""
+    return f"{entry.role} | {entry.name}"
+
+
+def positions(order: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
+    """What a host with these resources loops over: the order that all hosts share, then what only it has."""
+    return (*order, *(name for name in own if name not in order))
 
 
 class Program(StringCommand):
@@ -69,17 +80,22 @@ def carry_out(node: Node, due: Due, together: Sequence[Packages] = ()) -> Genera
 
 
 @operation(is_idempotent=False)
-def refuse(node: str, reason: str, events: Any) -> Generator[PyinfraCommand]:
+def refuse(node: str, reason: str, events: Events) -> Generator[PyinfraCommand]:
     """Fail one host with a sentence, and leave the others alone: an exception in deploy.py would stop them all.
 
     + node: the host
     + reason: what happened, the evidence, what to do next
     + events: the run's events
     """
+    yield refusal(node, reason, events)
+
+
+def refusal(node: str, reason: str, events: Events) -> FunctionCommand:
+    """The command that fails one host with a sentence."""
 
     def tell(state: State, host: Host) -> bool:  # noqa: ARG001 - pyinfra passes both by name
         events.write("refused", node, reason=reason)
         host.log_styled(reason, fg="red")
         return False
 
-    yield FunctionCommand(tell, (), {})
+    return FunctionCommand(tell, (), {})

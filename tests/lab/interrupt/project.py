@@ -39,6 +39,8 @@ class Run(Frozen):
     connections: int
     operations: tuple[str, ...]
     """Resources that were carried out."""
+    asked: tuple[str, ...]
+    """Resources that had their turn in a run with `--full`."""
 
     @property
     def killed(self) -> bool:
@@ -65,13 +67,14 @@ class Project:
             f"from provision import fleet\n\nlab = fleet({names}, {told})\n{more}"
         )
 
-    def run(self, kill: Kill | None = None, seconds: float = 300) -> Run:
-        with self.started(kill) as process:
+    def run(self, kill: Kill | None = None, seconds: float = 300, more: Sequence[str] = ()) -> Run:
+        """`more`: arguments of pyinfra."""
+        with self.started(kill, more) as process:
             return process.wait(seconds)
 
-    def started(self, kill: Kill | None = None) -> Started:
+    def started(self, kill: Kill | None = None, more: Sequence[str] = ()) -> Started:
         """A run in the background; ended when the block is left."""
-        return Started(self, kill)
+        return Started(self, kill, more)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -88,7 +91,8 @@ class Project:
 class Started:
     """A pyinfra process, and where it tells of its commands."""
 
-    def __init__(self, project: Project, kill: Kill | None) -> None:
+    def __init__(self, project: Project, kill: Kill | None, more: Sequence[str]) -> None:
+        self._more = more
         number = sum(1 for _ in project.folder.glob("commands-*"))
         self._log = project.folder / f"commands-{number}.jsonl"
         self._log.touch()
@@ -105,7 +109,7 @@ class Started:
         command = [sys.executable, "-P", "-m", "pyinfra", "--config", str(HERE / "hook.py"), "-y"]
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [*command, "inventory.py", "deploy.py"],
+                [*command, *self._more, "inventory.py", "deploy.py"],
                 cwd=self._project.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -132,15 +136,15 @@ class Started:
         facts = self._facts()
         sent = [fact for fact in facts if "sent" in fact]
         returned = {fact["returned"]: fact["at"] for fact in facts if "returned" in fact}
+        events = _lines(self._events / "events.jsonl")
         return Run(
             code=code,
             output=self._output.read_text(),
             titles=tuple(fact["what"] for fact in sent),
             seconds=tuple(returned.get(fact["sent"], fact["at"] - 1) - fact["at"] for fact in sent),
             connections=sum("connected" in fact for fact in facts),
-            operations=tuple(
-                event["resource"] for event in _lines(self._events / "events.jsonl") if event["event"] == "begin"
-            ),
+            operations=tuple(event["resource"] for event in events if event["event"] == "begin"),
+            asked=tuple(event["resource"] for event in events if event["event"] == "asked"),
         )
 
     def _facts(self) -> list[dict[str, Any]]:
