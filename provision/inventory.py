@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from provision.catalog import find_gpus, load
 from provision.ledger import Ledger
 from provision.model import Frozen, NodeSpec
-from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, assemble, instance, rooms
+from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, alike, assemble, instance, rooms
 from provision.stack import NoFit
 
 Host: TypeAlias = str | tuple[str, dict[str, Any]]
@@ -40,6 +40,9 @@ HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?")
 NEAR = 0.75
 """How alike a key of somebody else's must be to one of ours to be taken for a misspelling of it."""
 
+SEVERAL = 3
+"""Nodes that are named where a sentence is about many."""
+
 REBOOT_RETRIES = {"ssh_connect_retries": 1800, "ssh_connect_retry_min_delay": 0.3, "ssh_connect_retry_max_delay": 0.7}
 """For a node whose reboot an earlier run ordered and did not see the end of; no other node is waited for."""
 
@@ -50,7 +53,8 @@ class WrongInventory(ValueError):
     def __init__(self, mistakes: Sequence[str], path: Path | None = None) -> None:
         where = f"{path}: " if path else ""
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        told = "; ".join(text.rstrip(".") for text in mistakes)
+        # One paragraph, whatever a name or a value holds.
+        told = "; ".join(" ".join(text.split()).rstrip(".") for text in mistakes)
         super().__init__(f"{where}{count}: {told}. No machine was touched.")
         self.mistakes = tuple(mistakes)
 
@@ -112,8 +116,32 @@ def read_inventory(path: Path) -> dict[str, NodeSpec]:
 def read_hosts(path: Path) -> dict[str, Declared]:
     """Every host of an inventory file: what is declared of it and how it is reached, without connecting to any.
 
+    Raises: WrongInventory, also for a declaration that no set of versions fits.
+    """
+    declared, mistakes = _read(path)
+    mistakes += _misfits({name: host.spec for name, host in declared.items()})
+    return _whole(declared, mistakes, path)
+
+
+def read_declared(path: Path) -> dict[str, NodeSpec]:
+    """Every host of an inventory file and what is declared of it; whether anything fits it is for the caller to ask.
+
     Raises: WrongInventory.
     """
+    declared, mistakes = _read(path)
+    return {name: host.spec for name, host in _whole(declared, mistakes, path).items()}
+
+
+def _whole(declared: dict[str, Declared], mistakes: list[str], path: Path) -> dict[str, Declared]:
+    if mistakes:
+        raise WrongInventory(mistakes, path)
+    if not declared:
+        raise WrongInventory(["it declares no host"], path)
+    return declared
+
+
+def _read(path: Path) -> tuple[dict[str, Declared], list[str]]:
+    """The hosts of a file as far as they are declared rightly, and every mistake in the others."""
     mistakes: list[str] = []
     token = _collected.set(mistakes)
     try:
@@ -139,11 +167,31 @@ def read_hosts(path: Path) -> dict[str, Declared]:
                 declared[name] = Declared(spec=host_spec(name, data), data=data)
             except WrongInventory as error:
                 mistakes += [text for text in error.mistakes if text not in mistakes]
-    if mistakes:
-        raise WrongInventory(mistakes, path)
-    if not declared:
-        raise WrongInventory(["it declares no host"], path)
-    return declared
+    return declared, mistakes
+
+
+def _misfits(specs: Mapping[str, NodeSpec]) -> list[str]:
+    """What no set of versions fits; identical declarations are asked once."""
+    mistakes: list[str] = []
+    found = rooms() if specs else {}
+    for spec, nodes in alike(specs):
+        if (text := _misfit(spec, found)) is not None:
+            mistakes.append(f"{listed(nodes)}: {text}")
+    return mistakes
+
+
+def _misfit(spec: NodeSpec, found: dict[str, Room]) -> str | None:
+    try:
+        assemble(spec, found)
+    except (NoFit, NoPlan, LookupError) as error:
+        return str(error)
+    return None
+
+
+def listed(nodes: Sequence[str]) -> str:
+    """Names of nodes in a sentence: a fleet's are not all told."""
+    more = f" and {len(nodes) - SEVERAL} more" if len(nodes) > SEVERAL else ""
+    return f"{', '.join(nodes[:SEVERAL])}{more}"
 
 
 def host_spec(name: str, data: Mapping[str, Any]) -> NodeSpec:
@@ -151,8 +199,13 @@ def host_spec(name: str, data: Mapping[str, Any]) -> NodeSpec:
 
     Raises: WrongInventory.
     """
+    if strange := [key for key in data if not isinstance(key, str)]:
+        raise WrongInventory([f"{name}: the key {key!r} is not a word" for key in strange])
     if "provision" in data:
-        return NodeSpec.model_validate(data["provision"])
+        try:
+            return NodeSpec.model_validate(data["provision"])
+        except ValidationError as error:
+            raise WrongInventory([f"{name}: the key 'provision' is fleet()'s own, and not written by hand"]) from error
     found = rooms()
     ours = SPEC_KEYS | _variable_keys(found).keys()
     others = [key for key in data if key not in ours and not key.startswith(("_", "ssh_"))]
@@ -191,11 +244,20 @@ def _checked(keys: dict[str, Any], found: dict[str, Room], folder: Path) -> tupl
     connection = {key: _from(folder, key, value) for key, value in keys.items() if key in CONNECTION_KEYS}
     if spec is None or mistakes:
         return {**connection, "provision": None}, mistakes
-    try:
-        assemble(spec, found)
-    except (NoFit, NoPlan, LookupError) as error:
-        return {**connection, "provision": None}, [str(error)]
+    # A file that is read whole is judged whole, once for each kind of node; an engine sees one fleet at a time.
+    if _collected.get() is None and (misfit := _misfit(spec, found)) is not None:
+        return {**connection, "provision": None}, [misfit]
     return {**connection, "provision": spec.model_dump(mode="json")}, []
+
+
+def checked_spec(keys: Mapping[str, Any], found: dict[str, Room]) -> NodeSpec:
+    """A declaration from the keys of an inventory. Raises: WrongInventory, naming every mistake."""
+    known = SPEC_KEYS | _variable_keys(found).keys()
+    mistakes = [_unknown(key, known) for key in keys if key not in known]
+    spec, wrong = _spec({key: value for key, value in keys.items() if key in known}, found)
+    if spec is None or mistakes or wrong:
+        raise WrongInventory([*mistakes, *wrong])
+    return spec
 
 
 def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None, list[str]]:
@@ -209,7 +271,9 @@ def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None
     try:
         spec = NodeSpec.model_validate({**declared, "variables": variables})
     except ValidationError as error:
-        return None, mistakes + [_field_mistake(e["loc"], e["msg"], e.get("input")) for e in error.errors()]
+        return None, mistakes + [
+            _field_mistake(e["loc"], e["msg"], e.get("input"), e.get("ctx")) for e in error.errors()
+        ]
     mistakes += [_unknown_role(name, found) for name in spec.roles or () if name not in found]
     if spec.gpu is not None:
         try:
@@ -227,9 +291,16 @@ def _variable_mistakes(room: Room, values: dict[str, Any]) -> str:
     return ""
 
 
-def _field_mistake(location: tuple[int | str, ...], message: str, value: object) -> str:
+def _field_mistake(
+    location: tuple[int | str, ...], message: str, value: object, context: Mapping[str, Any] | None
+) -> str:
     key = ".".join(map(str, location))
-    return f"{key} is missing" if message == "Field required" else f"{key}={value!r}: {message.lower()}"
+    if message == "Field required":
+        return f"{key} is missing"
+    # pydantic lists the words that a field takes as 'one', 'two' or 'three'.
+    words = re.findall(r"'([^']+)'", str((context or {}).get("expected", "")))
+    near = get_close_matches(str(value).lower(), words, 1)
+    return f"{key}={value!r}: {message.lower()}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _unknown_role(name: str, found: Iterable[str]) -> str:
@@ -262,7 +333,7 @@ def _members(group: Sequence[Any]) -> Iterable[tuple[str, dict[str, Any]]]:
         if len(group) != 2 or not isinstance(group[1], dict):
             return
         hosts, shared = group
-    for host in hosts:
+    for host in hosts if isinstance(hosts, Iterable) else ():
         if isinstance(host, (str, tuple)):
             name, own = _named(host)
             yield name.removeprefix("@ssh/"), {**shared, **own}

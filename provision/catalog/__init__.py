@@ -10,6 +10,7 @@ from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, Dr
 from provision.catalog.gpus import Capability, Fabric, Gpu, find_gpus
 from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
 from provision.catalog.load import load
+from provision.catalog.packages import ComponentPackages, PackagedComponent, PackageSource
 from provision.catalog.row import Row, Source
 from provision.catalog.systems import OperatingSystem, SupportedSystem
 from provision.catalog.versions import branch_of, driver_key, matches_pin
@@ -19,6 +20,7 @@ __all__ = [
     "Catalog",
     "CdiRuntime",
     "Combination",
+    "ComponentPackages",
     "ContainerToolkit",
     "CudaCompat",
     "CudaError",
@@ -39,6 +41,8 @@ __all__ = [
     "KernelDriverPair",
     "Modules",
     "OperatingSystem",
+    "PackageSource",
+    "PackagedComponent",
     "Row",
     "Rule",
     "Source",

@@ -12,13 +12,19 @@ from provision.catalog.doca import DocaPrebuilt, DocaProfile, DocaRelease
 from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, DriverPackages
 from provision.catalog.gpus import Capability, Gpu
 from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
+from provision.catalog.packages import ComponentPackages
 from provision.catalog.row import Row, Source
 from provision.catalog.systems import OperatingSystem, SupportedSystem
 from provision.model import Frozen
 
 
 class Rule(Row):
+    """What the resolver holds to, in one statement; the predicate stands in `provision.stack` under the same id."""
+
     text: str
+    """Names in braces (gpu, os, arch, driver, kernel, cuda, doca, gcc) are filled from the declaration."""
+    driver: str = ""
+    """The driver from which on the statement holds, where it names one."""
 
 
 class Catalog(Frozen):
@@ -30,6 +36,7 @@ class Catalog(Frozen):
     kernels: tuple[Kernel, ...]
     driver_packages: tuple[DriverPackages, ...]
     driver_names: tuple[DriverNames, ...]
+    component_packages: tuple[ComponentPackages, ...]
     driver_branches: tuple[DriverBranch, ...]
     driver_issues: tuple[DriverIssue, ...]
     gpus: tuple[Gpu, ...]

@@ -12,6 +12,10 @@ class ContainerToolkit(Row):
     fault: str = ""
     """Why it is known-bad."""
     changes: tuple[str, ...] = ()
+    not_with: tuple[str, ...] = ()
+    """Programs beside which it is not to be used: `enroot`."""
+    derived: tuple[str, ...] = ()
+    """Fields concluded, not read."""
 
 
 class CdiRuntime(Row):

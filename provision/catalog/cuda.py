@@ -48,7 +48,7 @@ class CudaCompat(Row):
 
 
 class CudaError(Row):
-    """An error of the CUDA driver API that tells how driver and toolkit stand to each other."""
+    """An error that tells how driver and toolkit stand to each other: of CUDA (`803`) or of NVML (`nvml-18`)."""
 
     name: str
     text: str

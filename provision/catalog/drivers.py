@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from provision.catalog.row import Row
+from provision.catalog.versions import driver_key, matches_pin
 from provision.model.spec import Arch
 
 Modules = Literal["open", "proprietary"]
@@ -58,21 +59,60 @@ class DriverNames(Row):
     """Newest branch that is called so; None: still so."""
     kernel: dict[Modules, tuple[str, ...]]
     user: tuple[str, ...]
+    whole: dict[Modules, tuple[str, ...]] = Field(default_factory=dict)
+    """The package that pulls all of a flavour; without a pinning package it may follow the newest branch."""
     fabricmanager: tuple[str, ...] = ()
     imex: tuple[str, ...] = ()
+    nscq: tuple[str, ...] = ()
+    """The library that reads NVSwitches; in lockstep with the driver."""
+    nvsdm: tuple[str, ...] = ()
+    """The library that reads NVLink 5 switches; in lockstep with the driver."""
+    nvlsm: tuple[str, ...] = ()
+    """The NVLink 5 subnet manager; its versions are its own."""
+    absent: dict[Arch, tuple[str, ...]] = Field(default_factory=dict)
+    """Packages of these that an architecture does not have."""
+    streams: dict[Modules, str] = Field(default_factory=dict)
+    """The dnf module stream that keeps to the branch, where the release has module streams."""
     pinning: str | None = None
     """The package that keeps apt or dnf on a branch or version; installed before the driver."""
 
 
 class DriverIssue(Row):
-    """A version of a driver, alone or beside something else, that is known not to work, and since when it does."""
+    """A driver, alone or beside something else, that is known not to work.
 
-    driver: str
+    A row concerns a set when everything that the row names holds of it; what it leaves empty holds of every set.
+    """
+
+    driver: str = ""
     """A version, or the beginning of several."""
+    first: str = ""
+    """Oldest driver that is concerned."""
+    before: str = ""
+    """First driver that is not concerned any more."""
+    gpus: tuple[str, ...] = ()
+    """Names or ids of rows in `gpus`; one of them is enough."""
+    coherent: bool | None = None
+    """Only GPUs that share memory with a Grace CPU, or only others."""
+    systems: tuple[str, ...] = ()
+    """Operating systems, `ID` + `VERSION_ID`, or the beginning of several."""
     with_feature: str = ""
     with_modules: Modules | None = None
     excludes: str = ""
-    """Feature that it excludes."""
+    """Another feature of the set; beside it the set does not work."""
     text: str
+    remedy: str = ""
+    """What to do instead."""
     fatal: bool
     """True: such a set is refused; false: it is warned of."""
+
+    def covers(self, driver: str) -> bool:
+        """Is this version, or the newest of this branch, one of the row's? Raises: ValueError for no version."""
+        if self.driver and not matches_pin(driver, self.driver):
+            return False
+        return (not self.first or _reached(driver, self.first)) and not (self.before and _reached(driver, self.before))
+
+
+def _reached(driver: str, bound: str) -> bool:
+    """At `bound` or past it; a bare branch stands for its newest version."""
+    key = driver_key(driver)
+    return key >= driver_key(bound)[: len(key)]

@@ -39,9 +39,13 @@ class KernelDriverPair(Row):
 class KernelDocaPair(Row):
     """DOCA-OFED's modules and a kernel release: seen to build, or seen to fail."""
 
+    os: str = ""
+    """`ID` + `VERSION_ID`; empty where the release alone names the kernel."""
     release: str
-    """`uname -r`."""
+    """`uname -r`; empty: every kernel of `os`."""
     doca: str
     """A release, or the beginning of several: `3.2`."""
     builds: bool
     cause: str = ""
+    remedy: str = ""
+    """What makes it build all the same."""

@@ -19,13 +19,14 @@ class SupportedSystem(Row):
     cuda: str
     """Release whose guide it is, `13.0.1`; `12.x` where only the major is known."""
     os: str
-    """`ID` + `VERSION_ID` of os-release; where the guide names a major only, `rhel9`, `sles15`."""
+    """`ID` of os-release and the release that its repositories are named by: `rhel9`, `sles15`, `ubuntu24.04`."""
     last: str = ""
     """The newest point release that the guide names, e.g. `9.6`; empty when it names none."""
     arch: Arch
     grace: bool = False
     """From the Grace tables: 64K-page kernels are listed there only."""
     kernel: str
+    """As the guide prints it: the kernel that was tested, not a floor; empty when none was read."""
     page_size: int | None = None
     """Bytes, where the table or the kernel's name tells."""
     gcc: str = ""

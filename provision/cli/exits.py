@@ -18,7 +18,7 @@ class Exit(IntEnum):
         return member
 
     DONE = 0, "Done, or converged: everything declared is so, apart from what is listed as not applicable."
-    FAILED = 1, "Failed: at least one node could not be reached or brought on, or something verified does not hold."
+    FAILED = 1, "Failed: a node was not reached or brought on, a check does not hold, or no index was fetched."
     WRONG_INPUT = 2, "Wrong input: command line, inventory, role or pins that fit nothing. No machine was touched."
     DRIFT = 3, "Drift: something is due on at least one node, and nothing was to be changed."
     UNKNOWN = 4, "Unknown or hidden: something could not be seen; for `verify` and `probe` also an unreached node."

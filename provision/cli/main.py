@@ -18,6 +18,9 @@ class Listed(NamedTuple):
 
 COMMANDS = {
     "plan": Listed("provision.cli.plan", "Show what would be brought to the nodes, and why in these versions."),
+    "match": Listed(
+        "provision.cli.match", "Tell which CUDA toolkits a driver runs, or which drivers a CUDA release runs on."
+    ),
     "apply": Listed("provision.cli.apply", "Bring the nodes to their declared state."),
     "drift": Listed("provision.cli.drift", "Tell what differs from the declaration, and change nothing."),
     "verify": Listed("provision.cli.verify", "Check on the nodes that what was declared works."),
@@ -26,6 +29,10 @@ COMMANDS = {
         "Write one HTML page about a run: where the time went, versions with reasons, evidence for every claim.",
     ),
     "probe": Listed("provision.cli.probe", "Read a machine whole, and print what was read as JSON."),
+    "catalog": Listed(
+        "provision.cli.catalog",
+        "Show and check what is known: versions, GPUs, kernels and what fits what, each with its source.",
+    ),
     "roles": Listed("provision.cli.roles", "Show which roles can be found, and where."),
     "lab": Listed("provision.lab.command", "Throw-away Debian nodes on this machine (systemd-nspawn)"),
 }

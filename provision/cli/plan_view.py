@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Console, RenderableType
@@ -12,9 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from provision.cli.console import grid, put, standard
 from provision.model import (
     BootEntry,
     Choice,
+    Conflict,
     Derived,
     Directory,
     Entry,
@@ -31,14 +31,22 @@ from provision.model import (
 )
 from provision.planning import Planned
 
-PIPED_WIDTH = 10_000
-"""Lines that go into a file or another program are not broken."""
+
+class Clash(Frozen):
+    """Nodes for which there is no plan, and why."""
+
+    nodes: tuple[str, ...]
+    conflict: Conflict
+
+    def __str__(self) -> str:
+        return f"{title(self.nodes)}: {self.conflict}"
 
 
 class Group(Frozen):
     """Nodes that get the very same; `reading` is what was read of the first of them, if anything was."""
 
     nodes: tuple[str, ...]
+    """Empty for a node that stands in no inventory."""
     planned: Planned
     reading: Snapshot | None = None
 
@@ -51,12 +59,19 @@ class Group(Frozen):
 
 def show(groups: Iterable[Group], console: Console | None = None) -> None:
     """Print plans: broken to the terminal's width, or one line for each item where there is no terminal."""
-    console = console or _console()
     for number, group in enumerate(groups):
-        with console.capture() as capture:
-            for part in [*([Text()] if number else []), *_parts(group)]:
-                console.print(part)
-        console.file.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+        put(console or standard(), [*([Text()] if number else []), *_parts(group)])
+
+
+def title(nodes: Sequence[str]) -> str:
+    """The names of nodes, or a word for one that has none."""
+    return ", ".join(nodes) or "a node"
+
+
+def declared(spec: NodeSpec) -> str:
+    """What was declared and is not a default, as the inventory's keys."""
+    keys = spec.model_dump(exclude_defaults=True, exclude={"os", "arch"})
+    return ", ".join([spec.os, spec.arch, *(f"{key}={_plain(value)}" for key, value in keys.items())])
 
 
 def what(resource: Resource) -> str:
@@ -86,15 +101,10 @@ def marks(resource: Resource, limits: frozenset[Limit]) -> str:
     return "takes a reboot" if scoped else ""
 
 
-def _console() -> Console:
-    broken = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if broken else PIPED_WIDTH)
-
-
 def _parts(group: Group) -> Iterator[RenderableType]:
     planned, boots = group.planned, group.planned.plan.boots
-    yield Text(", ".join(group.nodes), style="bold")
-    yield _indented(_declared(planned.spec))
+    yield Text(title(group.nodes), style="bold")
+    yield _indented(declared(planned.spec))
     yield Text()
     yield _heading("Versions", _asked(group))
     sources = _sources(planned.stack.choices.values())
@@ -108,7 +118,7 @@ def _parts(group: Group) -> Iterator[RenderableType]:
             yield _indented(_resources(entries, group.limits), by=4)
     yield Text()
     yield _heading("Sources", "")
-    yield _indented(_table(((f"[{number}]", source) for source, number in sources.items()), columns=2))
+    yield _indented(grid(((f"[{number}]", source) for source, number in sources.items()), columns=2))
 
 
 def _indented(part: RenderableType, by: int = 2) -> RenderableType:
@@ -117,12 +127,6 @@ def _indented(part: RenderableType, by: int = 2) -> RenderableType:
 
 def _heading(title: str, remark: str) -> Text:
     return Text.assemble((title, "bold"), (f"  ({remark})" if remark else "", "dim"))
-
-
-def _declared(spec: NodeSpec) -> str:
-    """What was declared and is not a default, as the inventory's keys."""
-    declared = spec.model_dump(exclude_defaults=True, exclude={"os", "arch"})
-    return ", ".join([spec.os, spec.arch, *(f"{key}={_plain(value)}" for key, value in declared.items())])
 
 
 def _plain(value: object) -> str:
@@ -143,7 +147,7 @@ def _sources(choices: Iterable[Choice]) -> dict[str, int]:
 
 
 def _versions(choices: Iterable[Choice], sources: Mapping[str, int]) -> Table:
-    return _table(
+    return grid(
         (choice.component, Text(choice.version, "green"), Text("\n").join(_reason(r, sources) for r in choice.reasons))
         for choice in choices
     )
@@ -156,18 +160,9 @@ def _reason(reason: Reason, sources: Mapping[str, int]) -> Text:
 
 def _resources(entries: Iterable[Entry], limits: frozenset[Limit]) -> Table:
     resources = [entry.resource for entry in entries]
-    return _table((r.name, Text(r.kind, "dim"), _told(r, limits)) for r in resources)
+    return grid((r.name, Text(r.kind, "dim"), _told(r, limits)) for r in resources)
 
 
 def _told(resource: Resource, limits: frozenset[Limit]) -> Text:
     marked = marks(resource, limits)
     return Text.assemble(what(resource), (f" ({marked})" if marked else "", "yellow"))
-
-
-def _table(rows: Iterable[tuple[str | Text, ...]], columns: int = 3) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(columns):
-        grid.add_column(overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    return grid

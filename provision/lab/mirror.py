@@ -45,10 +45,14 @@ class Mirror(Frozen):
     def https(self) -> bool:
         return any(uri.startswith("https:") for uri in (self.archive, self.security))
 
-    def sources(self) -> str:
-        """The node's sources in deb822 form; empty for mmdebstrap's own."""
-        wanted = ((self.archive, (SUITE, f"{SUITE}-updates")), (self.security, (f"{SUITE}-security",)))
-        return "\n".join(_paragraph(uri, suites) for uri, suites in wanted if uri)
+    def sources(self, codename: str = SUITE, components: str = COMPONENTS) -> str:
+        """A release's sources in deb822 form; empty for mmdebstrap's own."""
+        wanted = ((self.archive, (codename, f"{codename}-updates")), (self.security, (f"{codename}-security",)))
+        return "\n".join(_paragraph(uri, suites, components) for uri, suites in wanted if uri)
+
+    def backports(self) -> str:
+        """The suite with newer versions of some programs, in deb822 form; empty where no archive is named."""
+        return _paragraph(self.archive, (f"{SUITE}-backports",), "main") if self.archive else ""
 
     def seen_from(self, gateway: str) -> Mirror:
         """The same archive for a node, whose own loopback is not this machine's."""
@@ -125,8 +129,8 @@ def resolver() -> str:
     return ""
 
 
-def _paragraph(uri: str, suites: tuple[str, ...]) -> str:
-    return f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: {COMPONENTS}\nSigned-By: {KEYRING}\n"
+def _paragraph(uri: str, suites: tuple[str, ...], components: str) -> str:
+    return f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: {components}\nSigned-By: {KEYRING}\n"
 
 
 def _local_addresses(uris: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from provision.model.base import Frozen
@@ -21,6 +23,8 @@ class Choice(Frozen):
     component: str
     version: str
     reasons: tuple[Reason, ...]
+    how: Literal["", "native", "minor", "forward"] = ""
+    """Of `cuda`: natively on the driver, or by minor-version or forward compatibility; empty of everything else."""
 
 
 class Conflict(Frozen):

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from provision.catalog import load
 from provision.model import Frozen, NodeSpec, Plan, Snapshot, Stack, canonical
-from provision.planning.build import plan
+from provision.planning.build import is_wanted, plan
 from provision.planning.role import Context
 from provision.planning.rooms import Room
 from provision.platforms import platform_for
-from provision.stack import resolve
+from provision.stack import DRIVER_NODE, resolve
 
 
 class Planned(Frozen):
@@ -31,9 +31,19 @@ def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = 
 
     Raises: provision.stack.NoFit, LookupError (unknown platform), WrongVariables.
     """
-    stack = resolve(spec, load(), reading)
+    stack = resolve(spec, load(), reading, wanted_components(spec, rooms))
     context = Context(spec=spec, stack=stack, platform=platform_for(spec.os, spec.arch))
     return Planned(spec=spec, stack=stack, plan=plan(context, rooms))
+
+
+def wanted_components(spec: NodeSpec, rooms: Mapping[str, Room]) -> frozenset[str]:
+    """What the resolver must choose for a node's roles: always kernel and driver, and what the roles bring."""
+    brought = (room.role.component for name, room in rooms.items() if is_wanted(name, room, spec))
+    return DRIVER_NODE | {_RESOLVED[component] for component in brought if component in _RESOLVED}
+
+
+_RESOLVED = {"ofed": "doca", "toolkit": "cuda", "containers": "container_toolkit"}
+"""The order rules' name of a component -> the resolver's, for what not every node has."""
 
 
 def alike(specs: Mapping[str, NodeSpec]) -> tuple[tuple[NodeSpec, tuple[str, ...]], ...]:

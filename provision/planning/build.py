@@ -24,12 +24,13 @@ def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
 
     Raises: WrongVariables.
     """
-    wanted = {name: room for name, room in rooms.items() if _wanted(name, room, ctx.spec)}
+    wanted = {name: room for name, room in rooms.items() if is_wanted(name, room, ctx.spec)}
     roles = {name: instance(room, ctx.spec.variables.get(name, {})) for name, room in wanted.items()}
     return build(ctx, in_order(roles))
 
 
-def _wanted(name: str, room: Room, spec: NodeSpec) -> bool:
+def is_wanted(name: str, room: Room, spec: NodeSpec) -> bool:
+    """Does a node declared like this get the role?"""
     return room.role.wanted(spec) if spec.roles is None else name in spec.roles
 
 

@@ -36,7 +36,7 @@ class BrokenOrder(NoPlan):
 
 @cache
 def order() -> Order:
-    return Order.model_validate(yaml.safe_load(files(__package__).joinpath("order.yaml").read_text()))
+    return Order.model_validate(yaml.load(files(__package__).joinpath("order.yaml").read_text(), yaml.CSafeLoader))
 
 
 def in_order(roles: dict[str, Role]) -> dict[str, Role]:

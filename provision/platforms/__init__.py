@@ -6,11 +6,26 @@ from difflib import get_close_matches
 from functools import cache
 
 from provision.catalog import Catalog, load
+from provision.platforms.components import Component, Named, packages_of
 from provision.platforms.debian import Debian
-from provision.platforms.platform import Offers, Platform
+from provision.platforms.pins import preferences, versionlock
+from provision.platforms.platform import Offers, Platform, VersionLock
 from provision.platforms.ubuntu import Ubuntu
 
-__all__ = ["Debian", "Offers", "Platform", "Ubuntu", "platform_for", "platform_of"]
+__all__ = [
+    "Component",
+    "Debian",
+    "Named",
+    "Offers",
+    "Platform",
+    "Ubuntu",
+    "VersionLock",
+    "packages_of",
+    "platform_for",
+    "platform_of",
+    "preferences",
+    "versionlock",
+]
 
 _FAMILIES = {"debian": Debian, "ubuntu": Ubuntu}
 
@@ -40,4 +55,6 @@ def platform_of(catalog: Catalog, os: str, arch: str) -> Platform:
         arch=known[arch],
         kernels=tuple(kernel for kernel in catalog.kernels if (kernel.os, kernel.arch) == (os, arch)),
         drivers=next(packages for packages in catalog.driver_packages if packages.os == os),
+        names=tuple(names for names in catalog.driver_names if names.family == row.family),
+        components=tuple(packages for packages in catalog.component_packages if row.family in packages.families),
     )

@@ -88,8 +88,12 @@ choose() {
 }
 not_offered() {
     versions=$(policy "$1" | awk '$1 == "offered" { printf "%s%s", sep, $2; sep = ", " }')
-    ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || versions="${versions:+$versions; }no package lists here"
-    printf 'no version of %s matches %s; offered: %s\\n' "$1" "$2" "${versions:-none}"
+    eval "$(apt-config shell lists Dir::State::lists/d)"
+    ls "$lists"*_Packages* >/dev/null 2>&1 || versions="${versions:+$versions; }no package lists here"
+    case $2 in
+    '*') printf 'no version of %s is offered%s\\n' "$1" "${versions:+ ($versions)}" ;;
+    *) printf 'no version of %s matches %s; offered: %s\\n' "$1" "$2" "${versions:-none}" ;;
+    esac
 }
 """
 
@@ -247,17 +251,20 @@ def locks_free() -> str:
     return program(_LOCKS, "! lock_holder || exit 1\necho 'no package work in progress'\n")
 
 
-def offered(packages: Sequence[Package]) -> str:
-    """Test: the node has, or its package lists offer, a version for each pattern; otherwise names what is missing."""
+def chosen(packages: Sequence[Package]) -> str:
+    """Print `name=version`, one a line: what `transaction` would ask apt for. Fails with what nobody offers."""
     body = """\
-missing=$(while read -r name pattern; do
-    choose "$name" "$pattern" >/dev/null || printf '%s. ' "$(not_offered "$name" "$pattern")"
+problem=
+while read -r name pattern; do
+    if version=$(choose "$name" "$pattern"); then
+        printf '%s=%s\\n' "$name" "$version"
+    else
+        problem="${problem:+$problem. }$(not_offered "$name" "$pattern")"
+    fi
 done <<EOF
 $packages
 EOF
-)
-[ -z "$missing" ] || die "${missing%. }"
-echo 'every package is offered'
+[ -z "$problem" ] || die "$problem"
 """
     return program(_OFFERS, body, packages=lines(f"{package.name} {package.version}" for package in packages))
 

@@ -5,15 +5,19 @@ A distribution's own file adds only its names. Programs come from `apt`, `boot` 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 
+from provision.model import Package
 from provision.model.places import STATE
-from provision.platforms import apt, boot, dkms
-from provision.platforms.platform import Platform
+from provision.platforms import apt, boot, dkms, pins
+from provision.platforms.platform import Platform, VersionLock
 
 LOCK_PATIENCE = 300
 """Seconds that a bring-up waits for another package manager: a first unattended upgrade takes minutes."""
+
+PREFERENCES = "/etc/apt/preferences.d/provision-driver"
 
 LEDGER = f"{STATE}/ledger"
 
@@ -21,6 +25,9 @@ LEDGER = f"{STATE}/ledger"
 @dataclass(frozen=True)
 class AptFamily(Platform):
     """Programs of a node that has apt, dpkg, dkms, initramfs-tools and, if it boots by itself, GRUB."""
+
+    def version_lock(self, packages: Sequence[Package]) -> VersionLock:
+        return VersionLock(PREFERENCES, pins.preferences(pins.pins(packages)))
 
     def initrd(self, release: str) -> str:
         return boot.initrd(release)
@@ -70,30 +77,36 @@ class AptFamily(Platform):
 
     def build_modules(self, driver: str, modules: str, release: str) -> str:
         module, version = self.dkms_module(driver, modules)
-        return dkms.build(module, version, release)
+        return dkms.build(module, version, release) + dkms.keep_verdict(self._wanted(driver, modules, release))
 
     def build_log(self, driver: str, modules: str) -> str:
         return dkms.log_glob(*self.dkms_module(driver, modules))
 
     def modules_built(self, driver: str, modules: str, release: str) -> str:
-        module, version = self.dkms_module(driver, modules)
-        licence = "*GPL*" if modules == "open" else "NVIDIA"
-        return dkms.built(module, version, release, self.module_names(modules), licence)
+        return dkms.built(self._wanted(driver, modules, release))
 
     def one_driver_version(self, driver: str, modules: str, release: str) -> str:
         """Test that libcuda, NVML and the built modules bear the driver's version."""
         first = self.module_names(modules)[0]
+        known = dkms.known(self._wanted(driver, modules, release))
         return (
-            "for library in libcuda.so.1 libnvidia-ml.so.1; do\n"
-            "  path=$(ldconfig -p | awk -v name=\"$library\" '$1 == name { print $NF; exit }')\n"
-            '  [ -n "$path" ] || { echo "the loader finds no $library"; exit 1; }\n'
-            '  real=$(readlink -f "$path")\n'
-            f'  case $real in *.so.{quote(driver)}) ;; *) echo "$library is $real"; exit 1 ;; esac\n'
+            "set -- $(ldconfig -p | awk '\n"
+            '  $1 == "libcuda.so.1" || $1 == "libnvidia-ml.so.1" { if (!seen[$1]++) print $NF }\')\n'
+            '[ $# = 2 ] || { echo "of libcuda.so.1 and libnvidia-ml.so.1 the loader finds ${*:-none}"; exit 1; }\n'
+            'for real in $(readlink -f "$@"); do\n'
+            f'  case $real in *.so.{quote(driver)}) ;; *) echo "the loader finds $real"; exit 1 ;; esac\n'
             "done\n"
-            f"set -- {quote(first + '.ko')} {quote(first + '.ko.*')}\n"
-            f'module=$(find /lib/modules/{quote(release)}/ -name "$1" -o -name "$2" | head -n 1)\n'
-            '[ -n "$module" ] || { echo "the module is not there"; exit 1; }\n'
-            'is=$(modinfo -F version "$module")\n'
-            f'[ "$is" = {quote(driver)} ] || {{ echo "$module is $is"; exit 1; }}\n'
+            f"if ! {known}then\n"
+            f"  set -- {quote(first + '.ko')} {quote(first + '.ko.*')}\n"
+            f'  module=$(find /lib/modules/{quote(release)}/ -name "$1" -o -name "$2" | head -n 1)\n'
+            '  [ -n "$module" ] || { echo "the module is not there"; exit 1; }\n'
+            '  is=$(modinfo -F version "$module")\n'
+            f'  [ "$is" = {quote(driver)} ] || {{ echo "$module is $is"; exit 1; }}\n'
+            "fi\n"
             f"echo libcuda, NVML and the modules are {quote(driver)}"
         )
+
+    def _wanted(self, driver: str, modules: str, release: str) -> dkms.Wanted:
+        module, version = self.dkms_module(driver, modules)
+        licence = "*GPL*" if modules == "open" else "NVIDIA"
+        return dkms.Wanted(module, version, release, self.module_names(modules), licence)

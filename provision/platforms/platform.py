@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from provision.catalog import DriverPackages, Kernel, Modules, OperatingSystem, branch_of, matches_pin
+from provision.catalog import (
+    ComponentPackages,
+    DriverNames,
+    DriverPackages,
+    Kernel,
+    Modules,
+    OperatingSystem,
+    branch_of,
+    matches_pin,
+)
 from provision.model import NodeSpec, Package
 from provision.model.spec import Arch
 
@@ -15,6 +24,14 @@ Offers = Mapping[str, tuple[str, ...]]
 """Package name -> versions that a package manager offers."""
 
 MODULE_SUFFIXES = ("", "-uvm", "-modeset", "-drm", "-peermem")
+
+
+@dataclass(frozen=True)
+class VersionLock:
+    """A file on the node, and its whole content."""
+
+    path: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,10 @@ class Platform(ABC):
     arch: Arch
     kernels: tuple[Kernel, ...]
     drivers: DriverPackages
+    """What a driver is called in the distribution's own archive."""
+    names: tuple[DriverNames, ...] = ()
+    """What its parts are called in NVIDIA's repository."""
+    components: tuple[ComponentPackages, ...] = ()
 
     # Kernels
 
@@ -78,27 +99,34 @@ class Platform(ABC):
 
         `driver` is a whole version, or a branch where only that is known; `modules` open or proprietary.
         """
-        flavour = _flavour(modules)
-        return _at(driver, (self.drivers.modules[flavour], *self.drivers.kernel[flavour]))
+        wanted = flavour(modules)
+        return at_version(driver, (self.drivers.modules[wanted], *self.drivers.kernel[wanted]))
 
     def driver_user_packages(self, driver: str) -> tuple[Package, ...]:
         """libcuda, NVML, nvidia-smi and what they need, at the same version."""
-        return _at(driver, self._user())
+        return at_version(driver, self._user())
 
     def dkms_module(self, driver: str, modules: str = "open") -> tuple[str, str]:
         """Name and version under which DKMS knows the driver's modules."""
-        return self.drivers.dkms[_flavour(modules)], driver
+        return self.drivers.dkms[flavour(modules)], driver
 
     def module_names(self, modules: str = "open") -> tuple[str, ...]:
         """File names of the installed modules without `.ko`; Debian's differ from the names that modprobe is given."""
-        return tuple(self.drivers.dkms[_flavour(modules)] + suffix for suffix in MODULE_SUFFIXES)
+        return tuple(self.drivers.dkms[flavour(modules)] + suffix for suffix in MODULE_SUFFIXES)
 
     def offered_drivers(self, offers: Offers, modules: str) -> tuple[str, ...]:
         """Driver versions of which every package is offered, in no order: the parts are in lockstep."""
-        flavour = _flavour(modules)
-        templates = (self.drivers.modules[flavour], *self.drivers.kernel[flavour], *self._user())
+        wanted = flavour(modules)
+        templates = (self.drivers.modules[wanted], *self.drivers.kernel[wanted], *self._user())
         sets = [self._versions(offers, template) for template in templates]
         return tuple(sorted(set.intersection(*sets)))
+
+    def driver_lock(self, driver: str, modules: str = "open") -> VersionLock | None:
+        """What keeps the package manager at this driver; None where the archive carries no other version."""
+        carried = set(_flat(self.drivers.offered.values()))
+        if self.drivers.complete and carried <= {driver}:
+            return None
+        return self.version_lock((*self.driver_kernel_packages(driver, modules), *self.driver_user_packages(driver)))
 
     def offered_names(self, spec: NodeSpec) -> tuple[str, ...]:
         """Globs (`*`, `?`) of package names that a first reading asks the node's package manager about."""
@@ -120,6 +148,10 @@ class Platform(ABC):
     @abstractmethod
     def newest_first(self, releases: Iterable[str]) -> tuple[str, ...]:
         """Kernel releases in the order in which the distribution would take them."""
+
+    @abstractmethod
+    def version_lock(self, packages: Sequence[Package]) -> VersionLock:
+        """The file that keeps the package manager at these versions."""
 
     # How a family does things: every program is POSIX sh; what changes the node runs as root
 
@@ -200,7 +232,8 @@ class Platform(ABC):
         return {version for name, version in found if name == template.format(branch=branch_of(version))}
 
 
-def _flavour(modules: str) -> Modules:
+def flavour(modules: str) -> Modules:
+    """The word as one of the two there are. Raises: LookupError."""
     if modules == "open":
         return "open"
     if modules == "proprietary":
@@ -214,10 +247,11 @@ def _named(row: Kernel, template: str, release: str) -> str:
     return template.format(release=release, **groups)
 
 
-def _at(driver: str, templates: Iterable[str]) -> tuple[Package, ...]:
+def at_version(driver: str, templates: Iterable[str]) -> tuple[Package, ...]:
+    """Packages by names that may hold `{branch}` and `{version}`, at one version of the driver (or in one branch)."""
     # A bare branch is followed by a point, a whole version by the distribution's own revision.
     version = f"{driver}.*" if matches_pin(branch_of(driver), driver) else f"{driver}-*"
-    return tuple(Package(name=t.format(branch=branch_of(driver)), version=version) for t in templates)
+    return tuple(Package(name=t.format(branch=branch_of(driver), version=driver), version=version) for t in templates)
 
 
 def _globs(row: Kernel) -> tuple[str, str]:

@@ -2,75 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import get_args
 
-from provision.catalog import Catalog, Gpu, Kernel, KernelDriverPair, Modules, branch_of, driver_key, matches_pin
-from provision.model import NodeSpec
-from provision.platforms import Offers, Platform
+from provision.catalog import DocaRelease, Modules, branch_of, driver_key, matches_pin
+from provision.stack.compatibility import How, standings
+from provision.stack.facts import Candidate, Component, Domains, Facts
+from provision.stack.guide import rows_of
+from provision.stack.hardware_rules import FABRICS, MEMORY_MODES
+from provision.stack.outlook import starts_with
 
-Component = Literal["modules", "driver", "kernel"]
-COMPONENTS: tuple[Component, ...] = ("modules", "driver", "kernel")
-
-K64 = 65536
-BASE_PAGE = 4096
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One possible choice. `modules` are of one driver version; a kernel is of one flavour."""
-
-    component: Component
-    version: str
-    driver: str = ""
-    row: Kernel | None = None
+HOWS: tuple[How, ...] = ("native", "minor", "forward")
+BRANCH_TYPES = ("LTSB", "PB")
+"""Those that are taken without being asked for, the better first; new feature branches come after them."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """All that the rules may look at."""
-
-    spec: NodeSpec
-    catalog: Catalog
-    platform: Platform
-    gpus: tuple[Gpu, ...]
-    """Rows of the declared GPU, or of those that are there; empty when neither is known."""
-    offers: Offers | None
-    """What the node's archive offers and what is installed; None when it was not asked."""
-
-    @property
-    def gpu_name(self) -> str:
-        return self.spec.gpu or " and ".join(dict.fromkeys(gpu.name for gpu in self.gpus))
-
-    @property
-    def coherent(self) -> bool:
-        return any(gpu.coherent for gpu in self.gpus)
-
-    @property
-    def wanted_page_size(self) -> int:
-        """Bytes. 64K on Grace, and on an arm64 machine of which no GPU is declared; elsewhere what the machine has."""
-        grace = self.coherent or not self.gpus
-        return K64 if self.platform.arch == "aarch64" and grace else BASE_PAGE
-
-
-def candidates(facts: Facts) -> dict[Component, tuple[Candidate, ...]]:
+def candidates(facts: Facts) -> Domains:
     """The candidates of each component, best first as far as that depends on nothing else."""
-    modules = _modules(facts)
-    drivers = dict.fromkeys(candidate.driver for candidate in modules)
-    return {
-        "modules": modules,
-        "driver": tuple(Candidate("driver", version, driver=version) for version in drivers),
-        "kernel": _kernels(facts),
-    }
+    return {component: tuple(_DOMAINS[component](facts)) for component in facts.components}
 
 
-def _modules(facts: Facts) -> tuple[Candidate, ...]:
+def _modules(facts: Facts) -> Iterator[Candidate]:
     flavours: tuple[Modules, ...] = ("open", "proprietary")
-    return tuple(
-        Candidate("modules", flavour, driver=version)
-        for flavour in flavours
-        for version in sorted(_drivers(facts, flavour), key=lambda v: driver_rank(facts.catalog, v))
-    )
+    for flavour in flavours:
+        for version in sorted(_drivers(facts, flavour), key=lambda v: _driver_order(facts, v)):
+            yield Candidate("modules", flavour, driver=version)
+
+
+def _driver_candidates(facts: Facts) -> Iterator[Candidate]:
+    for version in dict.fromkeys(candidate.driver for candidate in _modules(facts)):
+        yield Candidate("driver", version, driver=version)
 
 
 def _drivers(facts: Facts, flavour: Modules) -> set[str]:
@@ -93,16 +54,31 @@ def _readable(version: str) -> bool:
     return True
 
 
-def driver_rank(catalog: Catalog, version: str) -> tuple[bool, bool, bool, tuple[int, ...]]:
-    """Least is best: within its life, long-term, read and not remembered, newest."""
-    branch = catalog.branch.get(branch_of(version))
-    newest = tuple(-part for part in driver_key(version))
+def _driver_order(facts: Facts, version: str) -> tuple[object, ...]:
+    """Least is best: runs the pinned toolkit without a compatibility package, then by the branch, then newest."""
+    return _needs_forward(facts, version), *driver_rank(facts, version)
+
+
+def _needs_forward(facts: Facts, version: str) -> bool:
+    """Does the pinned toolkit run on this driver through a compatibility package only, or not at all?"""
+    pin = facts.spec.cuda
+    if pin is None or facts.spec.cuda_compat:
+        return False
+    toolkits = [row for row in facts.catalog.cuda_toolkits if starts_with(row.id, pin)]
+    return not any(way.how != "forward" for row in toolkits for way in standings(facts.catalog, row, version))
+
+
+def driver_rank(facts: Facts, version: str) -> tuple[bool, int, bool, tuple[int, ...]]:
+    """Least is best: within its life, long-term before production before the rest, read and not remembered, newest."""
+    branch = facts.catalog.branch.get(branch_of(version))
+    newest_first = tuple(-part for part in driver_key(version))
     if branch is None:
-        return True, True, True, newest
-    return branch.ended(catalog.as_of), branch.type != "LTSB", not branch.verified, newest
+        return True, len(BRANCH_TYPES), True, newest_first
+    kind = BRANCH_TYPES.index(branch.type) if branch.type in BRANCH_TYPES else len(BRANCH_TYPES)
+    return branch.ended(facts.catalog.as_of), kind, not branch.verified, newest_first
 
 
-def _kernels(facts: Facts) -> tuple[Candidate, ...]:
+def _kernels(facts: Facts) -> list[Candidate]:
     platform = facts.platform
     if facts.offers is not None:
         releases = platform.offered_kernels(facts.offers)
@@ -111,11 +87,11 @@ def _kernels(facts: Facts) -> tuple[Candidate, ...]:
         releases = platform.newest_first([*known, *_pinned_kernel(facts)])
     rows = [(release, platform.kernel_row(release)) for release in releases]
     wanted = [(release, row) for release, row in rows if row.default or release == facts.spec.kernel]
-    return tuple(
+    return [
         Candidate("kernel", release, row=row)
         # A stable sort: within one page size the newest stays first.
         for release, row in sorted(wanted, key=lambda pair: _distance(pair[1].page_size, facts.wanted_page_size))
-    )
+    ]
 
 
 def _pinned_kernel(facts: Facts) -> tuple[str, ...]:
@@ -134,35 +110,72 @@ def _distance(size: int, wanted: int) -> int:
     return abs(size.bit_length() - wanted.bit_length())
 
 
-# Does the driver build for the kernel?
+def _toolkits(facts: Facts) -> list[Candidate]:
+    """Every release in every way to run it; a preview only when it is named to the last digit."""
+    rows = [row for row in facts.catalog.cuda_toolkits if not row.preview or row.id == facts.spec.cuda]
+    rows.sort(key=lambda row: (not row.verified, _newest_first(row.id)))
+    ways = HOWS if "driver" in facts.components else (None,)
+    return [Candidate("cuda", row.id, how=how, row=row) for how in ways for row in rows]
 
-BUILDS, UNKNOWN, DOUBTFUL, FAILS = range(4)
+
+def _compilers(facts: Facts) -> list[Candidate]:
+    """The pin, what the guide says that the distribution has, then the highest that an nvcc accepts."""
+    had = {branch_of(row.gcc): row for row in reversed(rows_of(facts)) if row.gcc}
+    ceilings = {row.gcc: row for row in facts.catalog.host_compilers}
+    rows = {**ceilings, **had}
+    default_first = [*reversed(had), *sorted(set(ceilings) - set(had), key=int, reverse=True)]
+    pin = () if facts.spec.gcc is None else (facts.spec.gcc,)
+    return [Candidate("gcc", version, row=rows.get(version)) for version in dict.fromkeys((*pin, *default_first))]
 
 
-def build_outlook(facts: Facts, modules: Candidate, kernel: Candidate) -> tuple[int, KernelDriverPair | None]:
-    """How sure it is that these modules build for this kernel, and the row that says so.
+def _docas(facts: Facts) -> list[Candidate]:
+    rows = sorted(facts.catalog.doca_releases, key=lambda row: _doca_order(facts, row))
+    return [Candidate("doca", row.id, row=row) for row in rows]
 
-    BUILDS: seen. UNKNOWN: nobody tried. DOUBTFUL: a failure was inferred, or a failure of an older release of this
-    kernel is known. FAILS: seen, or between two releases that were seen to fail.
+
+def _doca_order(facts: Facts, row: DocaRelease) -> tuple[object, ...]:
+    return not is_seen(facts, row), not row.long_term, not row.verified, _newest_first(row.id)
+
+
+def is_seen(facts: Facts, row: DocaRelease) -> bool:
+    """Was a repository or package of this release seen for the node's operating system?"""
+    return facts.spec.arch in row.repositories.get(facts.spec.os, ())
+
+
+def _container_toolkits(facts: Facts) -> list[Candidate]:
+    rows = sorted(facts.catalog.container_toolkits, key=lambda row: (not row.verified, _newest_first(row.id)))
+    return [Candidate("container_toolkit", row.id, row=row) for row in rows]
+
+
+def _newest_first(version: str) -> tuple[int, ...]:
+    """Sorts releases newest first; a part that is no number (`2.9.x`) counts as the oldest of its kind."""
+    return tuple(-int(part) if part.isdigit() else 1 for part in version.split("."))
+
+
+def _fabrics(facts: Facts) -> list[Candidate]:
+    """What machines with these GPUs are usually built with, then what else they may be, then everything.
+
+    Where a name leaves it open, the machine is taken to need something: CUDA does not start without a fabric manager
+    that is needed, while one that is not needed only ends.
     """
-    told: tuple[int, KernelDriverPair | None] = (UNKNOWN, None)
-    for pair in pairs(facts, modules, kernel):
-        newer, older = _newer(facts, kernel.version, pair.last), _newer(facts, pair.first, kernel.version)
-        if not newer and not older:
-            if pair.builds:
-                return (BUILDS if pair.verified else UNKNOWN), pair
-            told = (FAILS if pair.verified else DOUBTFUL), pair
-        elif newer and not pair.builds and told[0] == UNKNOWN:
-            told = DOUBTFUL, pair
-    return told
+    usual = sorted({gpu.fabrics[0] for gpu in facts.gpus}, key=lambda fabric: (fabric == "none", fabric))
+    built = [fabric for gpu in facts.gpus for fabric in gpu.fabrics]
+    return [Candidate("fabric", FABRICS[fabric]) for fabric in dict.fromkeys((*usual, *built, *FABRICS))]
 
 
-def pairs(facts: Facts, modules: Candidate, kernel: Candidate) -> tuple[KernelDriverPair, ...]:
-    """What is recorded of these modules and this flavour of kernel."""
-    assert kernel.row is not None
-    key = (kernel.row.id, modules.version, modules.driver)
-    return tuple(p for p in facts.catalog.kernel_driver_pairs if (p.kernel, p.modules, p.driver) == key)
+def _memory_modes(_facts: Facts) -> list[Candidate]:
+    return [Candidate("memory_mode", mode) for mode in MEMORY_MODES]
 
 
-def _newer(facts: Facts, release: str, other: str) -> bool:
-    return release != other and facts.platform.newest_first((release, other))[0] == release
+_DOMAINS: dict[Component, Callable[[Facts], Iterator[Candidate] | list[Candidate]]] = {
+    "modules": _modules,
+    "driver": _driver_candidates,
+    "kernel": _kernels,
+    "cuda": _toolkits,
+    "gcc": _compilers,
+    "doca": _docas,
+    "container_toolkit": _container_toolkits,
+    "fabric": _fabrics,
+    "memory_mode": _memory_modes,
+}
+assert tuple(_DOMAINS) == get_args(Component)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from provision.model import Conflict, NodeSpec, Reason, Stack
-from provision.stack.candidates import COMPONENTS, FAILS, Candidate, Component, Facts, build_outlook, candidates
-from provision.stack.rules import Rule, rules
+from provision.model import Conflict, NodeSpec, Reason
+from provision.stack.candidates import candidates
+from provision.stack.facts import Candidate, Component, Domains, Facts
+from provision.stack.nearest import Ask, nearest
+from provision.stack.reasons import archive, from_rule
+from provision.stack.rule import Rule
+from provision.stack.rules import rules
 from provision.stack.search import search
-from provision.stack.tell import archive, from_row, from_rule
 
 SEVERAL = 4
-Resolve = Callable[[NodeSpec], Stack | None]
 
 
 class NoFit(Exception):
@@ -23,37 +24,47 @@ class NoFit(Exception):
         self.conflict = conflict
 
 
-def clash(facts: Facts, resolve: Resolve) -> Conflict:
+def clash(facts: Facts, ask: Ask) -> Conflict:
     """The smallest set of rules that cannot hold together, told with its sources.
 
-    resolve: answers for another declaration of the same node; what would work is found by asking it.
+    ask: answers for another declaration of the same node; what would work is found by asking it.
     """
     domains = candidates(facts)
-    guilty = _smallest(facts, domains, tuple(rules(facts)))
-    about = [component for component in COMPONENTS if any(component in rule.components for rule in guilty)]
-    empty = [component for component in COMPONENTS if not domains[component]]
-    domain = [_domain(facts, component, domains[component]) for component in about or empty]
-    reasons = [*(reason for rule in guilty for reason in _reasons(facts, rule, domains)), *domain]
-    return Conflict(
-        asked=asked(facts.spec), rules=tuple(dict.fromkeys(reasons)), nearest=tuple(_nearest(facts, guilty, resolve))
-    )
+    guilty = _smallest(facts, domains, rules(facts))
+    reasons = [reason for rule in guilty if _is_told(rule, guilty) for reason in _reasons(facts, rule, domains)]
+    reasons += [_domain(facts, component, domains[component]) for component in _short(facts, guilty, domains)]
+    return Conflict(asked=asked(facts.spec), rules=tuple(dict.fromkeys(reasons)), nearest=nearest(facts, guilty, ask))
+
+
+def _is_told(rule: Rule, guilty: Sequence[Rule]) -> bool:
+    """That modules and driver are one version is told only where it clashes itself, not as a link between others."""
+    return rule.id != "lockstep" or len(guilty) <= len({"lockstep", "another"})
+
+
+def _short(facts: Facts, guilty: Sequence[Rule], domains: Domains) -> list[Component]:
+    """The components of which an archive has too little to choose from: no candidate, or none that was pinned."""
+    pinned = {rule.components[0] for rule in guilty if rule.id in _PINS and _has_one(facts, rule, domains)}
+    pinned |= {"modules"} if "driver" in pinned else set()
+    empty = [component for component in _TOLD if not domains.get(component, (None,))]
+    about = [component for component in _TOLD if any(component in rule.components for rule in guilty)]
+    return [component for component in about or empty if component not in pinned]
+
+
+def _has_one(facts: Facts, rule: Rule, domains: Domains) -> bool:
+    return any(rule.holds(facts, candidate, candidate) for candidate in domains[rule.components[0]])
 
 
 def asked(spec: NodeSpec) -> str:
     """A declaration in one phrase."""
-    parts = [
-        f"gpu {spec.gpu}" if spec.gpu else "",
-        f"driver {spec.driver}" if spec.driver else "",
-        f"kernel {spec.kernel}" if spec.kernel else "",
-        f"features {', '.join(spec.features)}" if spec.features else "",
-    ]
-    wanted = ", ".join(part for part in parts if part) or "any driver and kernel"
-    return f"{wanted} on {spec.os} {spec.arch}"
+    pins = {"gpu": spec.gpu, "driver": spec.driver, "cuda": spec.cuda, "kernel": spec.kernel, "doca": spec.doca}
+    parts = [f"{name} {value}" for name, value in {**pins, "gcc": spec.gcc}.items() if value]
+    parts += [f"features {', '.join(spec.features)}"] if spec.features else []
+    parts += [f"cuda_compat {spec.cuda_compat}".lower()] if spec.cuda_compat is not None else []
+    parts += [f"fabricmanager {spec.fabricmanager}".lower()] if spec.fabricmanager is not None else []
+    return f"{', '.join(parts) or 'any driver and kernel'} on {spec.os} {spec.arch}"
 
 
-def _smallest(
-    facts: Facts, domains: Mapping[Component, Sequence[Candidate]], all_rules: Sequence[Rule]
-) -> tuple[Rule, ...]:
+def _smallest(facts: Facts, domains: Domains, all_rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """Rules are dropped one by one as long as nothing fits without them either; what stays is the clash."""
     kept = list(all_rules)
     for rule in all_rules:
@@ -63,31 +74,14 @@ def _smallest(
     return tuple(kept)
 
 
-def _reasons(facts: Facts, rule: Rule, domains: Mapping[Component, Sequence[Candidate]]) -> Iterator[Reason]:
-    if rule.id == "modules-build":
-        yield from _failures(facts, domains)
-        return
+def _reasons(facts: Facts, rule: Rule, domains: Domains) -> Iterator[Reason]:
     yield from_rule(facts, rule.id)
-    if rule.id == "gpu-first-driver":
-        for gpu in facts.gpus:
-            if gpu.first_open is not None:
-                yield from_row(facts, f"{gpu.device} is served from {gpu.first_open} on", gpu)
-    if rule.id == "gpu-last-branch":
-        for last in dict.fromkeys(gpu.last_branch for gpu in facts.gpus):
-            yield from_row(facts, f"the last branch for {facts.gpu_name} is {last}", facts.gpus[0])
+    yield from rule.evidence(facts, domains)
 
 
-def _failures(facts: Facts, domains: Mapping[Component, Sequence[Candidate]]) -> Iterator[Reason]:
-    """The recorded failures that stand against the candidates."""
-    for modules in domains["modules"]:
-        for kernel in domains["kernel"]:
-            outlook, pair = build_outlook(facts, modules, kernel)
-            if outlook == FAILS and pair is not None:
-                text = (
-                    f"the {pair.modules} modules of driver {pair.driver} do not build for kernels "
-                    f"{pair.first} to {pair.last}: {pair.cause}"
-                )
-                yield from_row(facts, text.replace(f"kernels {pair.last} to {pair.last}", f"kernel {pair.last}"), pair)
+_TOLD: tuple[Component, ...] = ("modules", "driver", "kernel")
+"""Components of which an archive tells what there is; of the others the rules say it."""
+_PINS = ("driver-pin", "kernel-pin")
 
 
 def _domain(facts: Facts, component: Component, domain: Sequence[Candidate]) -> Reason:
@@ -98,7 +92,7 @@ def _domain(facts: Facts, component: Component, domain: Sequence[Candidate]) -> 
     if component == "kernel":
         row = domain[0].row if domain and domain[0].row else platform.kernels[0]
         return archive(facts, f"{where} {_listed(versions, 'kernel with headers', 'kernels with headers')}", row)
-    what = {"modules": ("kernel modules", "kernel modules"), "driver": ("driver", "drivers")}[component]
+    what = ("driver", "drivers") if component == "driver" else ("kernel modules", "kernel modules")
     return archive(facts, f"{where} {_listed(versions, *what)}", platform.drivers)
 
 
@@ -111,62 +105,6 @@ def _listed(versions: Sequence[str], one: str, many: str) -> str:
         return f"no {one}"
     more = f" and {len(versions) - SEVERAL} more" if len(versions) > SEVERAL else ""
     return f"{one if len(versions) == 1 else many} {', '.join(versions[:SEVERAL])}{more}"
-
-
-def _nearest(facts: Facts, guilty: Sequence[Rule], resolve: Resolve) -> Iterator[str]:
-    """What works: one pin or feature less; else a pair that is known to build, or another operating system."""
-    answers = [(changed, resolve(changed)) for changed in _relaxed(facts.spec)]
-    nearer = [_difference(facts.spec, changed, stack) for changed, stack in answers if stack is not None]
-    yield from nearer
-    if nearer:
-        return
-    if any(rule.id == "modules-build" for rule in guilty):
-        yield from _known_builds(facts)
-    for changed in _elsewhere(facts):
-        stack = resolve(changed)
-        if stack is not None:
-            yield f"{changed.os} with driver {stack.version('driver')}"
-
-
-def _relaxed(spec: NodeSpec) -> Iterator[NodeSpec]:
-    pins: dict[str, Any] = {"driver": None, "kernel": None}
-    for name, nothing in pins.items():
-        if getattr(spec, name) is not None:
-            yield spec.model_copy(update={name: nothing})
-    if spec.driver is not None and spec.kernel is not None:
-        yield spec.model_copy(update=pins)
-    for feature in ("open", "proprietary"):
-        if feature in spec.features:
-            yield spec.model_copy(update={"features": tuple(f for f in spec.features if f != feature)})
-
-
-def _difference(spec: NodeSpec, changed: NodeSpec, stack: Stack) -> str:
-    parts = [
-        f"{name} {stack.version(name)} instead of {getattr(spec, name)}"
-        for name in ("driver", "kernel")
-        if getattr(spec, name) != getattr(changed, name)
-    ]
-    parts += [
-        f"{stack.version('modules')} modules, without the feature {f}"
-        for f in spec.features
-        if f not in changed.features
-    ]
-    return " and ".join(parts)
-
-
-def _elsewhere(facts: Facts) -> Iterator[NodeSpec]:
-    """The same node with another operating system."""
-    arch = facts.spec.arch
-    for system in facts.catalog.operating_systems:
-        if system.id != facts.spec.os and arch in system.archs:
-            yield facts.spec.model_copy(update={"os": system.id, "kernel": None})
-
-
-def _known_builds(facts: Facts) -> Iterator[str]:
-    rows = {row.id for row in facts.platform.kernels}
-    for pair in facts.catalog.kernel_driver_pairs:
-        if pair.builds and pair.kernel in rows:
-            yield f"kernel {pair.last} with driver {pair.driver}, seen to build, where an archive still offers it"
 
 
 def unknown(spec: NodeSpec, error: LookupError, where: str) -> Conflict:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from provision.catalog import Catalog, Gpu, find_gpus
 from provision.model import NodeSpec, Snapshot, Stack
 from provision.platforms import Offers, platform_of
-from provision.stack.candidates import Facts, candidates
+from provision.stack.candidates import candidates
 from provision.stack.conflict import NoFit, clash, contradiction, unknown
+from provision.stack.facts import DRIVER_NODE, Facts, Found
 from provision.stack.rules import rules
 from provision.stack.search import search
 from provision.stack.tell import told
@@ -16,10 +17,14 @@ from provision.stack.tell import told
 NVIDIA = "10de"
 DISPLAY = "03"
 """PCI base class of display controllers, 3D controllers among them."""
+BRIDGE = "0680"
+"""PCI class of NVSwitches; NVIDIA makes no other bridge of this class."""
 
 
-def resolve(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None = None) -> Stack:
-    """One mutually compatible set of versions: `kernel`, `page_size`, `driver`, `modules`.
+def resolve(
+    spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None = None, wanted: frozenset[str] = DRIVER_NODE
+) -> Stack:
+    """One mutually compatible set of versions.
 
     Args:
         spec: what was declared; pins are kept or refused, never bent.
@@ -27,31 +32,37 @@ def resolve(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None = None) 
         snapshot: a reading of the node. With `offers` in it (a first reading) the choice is made from what the node's
             archive offers and what is installed; without, from the catalog's rows alone, and then a driver may be a
             branch (`580`) where only the branch is known. A kernel is always a whole release.
+        wanted: the components that the node's roles ask for: `kernel`, `driver`, `cuda`, `doca`, `container_toolkit`.
+
+    Returns: `kernel` with `page_size`; `driver` with `modules`, `fabric` and, for coherent GPUs, `memory_mode`; `cuda`
+    with `gcc` and, where it runs by forward compatibility, `cuda_compat`; `doca`; `container_toolkit`. Beside what is
+    wanted there is what a pin (`cuda`, `gcc`, `cuda_compat`, `doca`) or a feature (`rdma`, `containers`) asks for.
 
     Pure and deterministic: the same arguments give the same stack.
 
     Raises: NoFit.
     """
-    facts = _facts(spec, catalog, snapshot)
-    stack = _fitting(facts)
-    if stack is None:
+    facts = _facts(spec, catalog, snapshot, wanted)
+    found = _fitting(facts)
+    if found is None:
         raise NoFit(clash(facts, lambda changed: _fitting(_declared_otherwise(facts, changed))))
-    return stack
+    return told(facts, found)
 
 
-def _fitting(facts: Facts) -> Stack | None:
-    found = search(facts, candidates(facts), tuple(rules(facts)))
-    return None if found is None else told(facts, found)
+def _fitting(facts: Facts) -> Found | None:
+    return search(facts, candidates(facts), rules(facts))
 
 
 def _declared_otherwise(facts: Facts, spec: NodeSpec) -> Facts:
     """The same node under another declaration; of another operating system only the catalog can tell."""
+    # What was asked for by a pin stays wanted without it.
+    same = replace(facts, spec=spec, wanted=facts.wanted | set(facts.components))
     if spec.os == facts.spec.os:
-        return replace(facts, spec=spec)
-    return replace(facts, spec=spec, platform=platform_of(facts.catalog, spec.os, spec.arch), offers=None)
+        return same
+    return replace(same, platform=platform_of(facts.catalog, spec.os, spec.arch), offers=None)
 
 
-def _facts(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None) -> Facts:
+def _facts(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None, wanted: frozenset[str]) -> Facts:
     try:
         platform = platform_of(catalog, spec.os, spec.arch)
     except LookupError as error:
@@ -60,7 +71,7 @@ def _facts(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None) -> Facts
         gpus = () if spec.gpu is None else find_gpus(catalog.gpus, spec.gpu)
     except LookupError as error:
         raise NoFit(unknown(spec, error, "the catalog's GPUs")) from error
-    facts = Facts(spec=spec, catalog=catalog, platform=platform, gpus=gpus, offers=None)
+    facts = Facts(spec=spec, catalog=catalog, platform=platform, gpus=gpus, offers=None, wanted=wanted)
     return facts if snapshot is None else _read(facts, snapshot)
 
 
@@ -70,16 +81,13 @@ def _read(facts: Facts, snapshot: Snapshot) -> Facts:
     if (snapshot.os, snapshot.arch) != (spec.os, spec.arch):
         seen = f"the node runs {snapshot.os} on {snapshot.arch}"
         raise NoFit(contradiction(facts, "declared-os", seen, f"os={snapshot.os}, arch={snapshot.arch}"))
-    return replace(facts, gpus=_gpus(facts, snapshot), offers=_offers(snapshot))
+    gpus, switches = _gpus(facts, snapshot), _switches(facts, snapshot)
+    return replace(facts, gpus=gpus, offers=_offers(snapshot), switches=switches)
 
 
 def _gpus(facts: Facts, snapshot: Snapshot) -> tuple[Gpu, ...]:
     """The rows of the PCI ids that are there; the declared GPU's where the bus tells nothing that the catalog knows."""
-    ids = {
-        f"{device.vendor}:{device.device}"
-        for device in snapshot.pci
-        if device.vendor == NVIDIA and device.pci_class.startswith(DISPLAY)
-    }
+    ids = _nvidia(snapshot, DISPLAY)
     there = tuple(gpu for gpu in facts.catalog.gpus if gpu.id in ids)
     if facts.spec.hardware == "absent" or not there:
         return facts.gpus
@@ -87,6 +95,22 @@ def _gpus(facts: Facts, snapshot: Snapshot) -> tuple[Gpu, ...]:
         names = ", ".join(dict.fromkeys(gpu.name for gpu in there))
         raise NoFit(contradiction(facts, "declared-gpu", f"the PCI bus shows {names}", f"gpu={names}"))
     return there
+
+
+def _switches(facts: Facts, snapshot: Snapshot) -> bool | None:
+    """Are there NVSwitches on the bus? A bus on which no GPU is seen either tells nothing."""
+    if facts.spec.hardware == "absent" or not _nvidia(snapshot, DISPLAY):
+        return None
+    return bool(_nvidia(snapshot, BRIDGE))
+
+
+def _nvidia(snapshot: Snapshot, pci_class: str) -> set[str]:
+    """Ids of NVIDIA's PCI functions of a class."""
+    return {
+        f"{device.vendor}:{device.device}"
+        for device in snapshot.pci
+        if device.vendor == NVIDIA and device.pci_class.startswith(pci_class)
+    }
 
 
 def _offers(snapshot: Snapshot) -> Offers | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Resolver
 
-from provision.stack.candidates import COMPONENTS, Candidate, Component, Facts, build_outlook
-from provision.stack.rules import Rule
+from provision.stack.facts import COMPONENTS, Candidate, Component, Domains, Facts, Found
+from provision.stack.outlook import build_outlook, doca_outlook, flavour
+from provision.stack.rule import Rule
 
-Found = dict[Component, Candidate]
+ROUNDS = 10_000
+"""A bound that no search comes near: after `_supported` there is hardly anything left to go back on."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class _Requirement:
 
 
 class _Provider(AbstractProvider[_Requirement, Candidate, Component]):
-    def __init__(self, facts: Facts, domains: Mapping[Component, Sequence[Candidate]], rules: Sequence[Rule]) -> None:
+    def __init__(self, facts: Facts, domains: Domains, rules: Sequence[Rule]) -> None:
         self._facts = facts
         self._domains = domains
         self._rules = rules
@@ -51,8 +53,8 @@ class _Provider(AbstractProvider[_Requirement, Candidate, Component]):
             for candidate in self._domains[identifier]
             if candidate not in refused and all(need.allows(self._facts, candidate) for need in needed)
         ]
-        modules = [need.given for need in needed if need.given is not None and need.given.component == "modules"]
-        return _likeliest_first(self._facts, allowed, modules[0]) if identifier == "kernel" and modules else allowed
+        given = {need.given.component: need.given for need in needed if need.given is not None}
+        return _likeliest_first(self._facts, identifier, allowed, given)
 
     def is_satisfied_by(self, requirement: _Requirement, candidate: Candidate) -> bool:
         return requirement.allows(self._facts, candidate)
@@ -61,27 +63,59 @@ class _Provider(AbstractProvider[_Requirement, Candidate, Component]):
         return [
             _Requirement(rule.components[1], rule, candidate)
             for rule in self._rules
-            if rule.components[0] == candidate.component != rule.components[1]
+            if rule.components[0] == candidate.component
         ]
 
 
-def search(facts: Facts, domains: Mapping[Component, Sequence[Candidate]], rules: Sequence[Rule]) -> Found | None:
+def search(facts: Facts, domains: Domains, rules: Sequence[Rule]) -> Found | None:
     """The best set that breaks none of the rules, or None when there is no set at all."""
-    needed = [_Requirement(component) for component in COMPONENTS]
-    needed += [_Requirement(rule.components[0], rule) for rule in rules if len(set(rule.components)) == 1]
-    resolver = Resolver(_Provider(facts, domains, rules), BaseReporter[_Requirement, Candidate, Component]())
+    pairs = [rule for rule in rules if not rule.alone]
+    left = _supported(facts, _allowed(facts, domains, rules), pairs)
+    if not all(left.values()):
+        return None
+    resolver = Resolver(_Provider(facts, left, pairs), BaseReporter[_Requirement, Candidate, Component]())
     try:
-        return dict(resolver.resolve(needed).mapping)
+        return dict(resolver.resolve([_Requirement(c) for c in facts.components], max_rounds=ROUNDS).mapping)
     except ResolutionImpossible:
         return None
 
 
-def _likeliest_first(facts: Facts, kernels: Sequence[Candidate], modules: Candidate) -> list[Candidate]:
-    """Within one page size: seen to build, then untried, then doubtful; the newest of each first."""
-    sizes = list(dict.fromkeys(_page_size(kernel) for kernel in kernels))
-    return sorted(kernels, key=lambda k: (sizes.index(_page_size(k)), build_outlook(facts, modules, k)[0]))
+def _allowed(facts: Facts, domains: Domains, rules: Sequence[Rule]) -> Domains:
+    """The candidates that no rule over their component alone refuses."""
+    return {
+        component: tuple(c for c in domain if all(rule.holds(facts, c, c) for rule in _alone(rules, component)))
+        for component, domain in domains.items()
+    }
 
 
-def _page_size(kernel: Candidate) -> int:
-    assert kernel.row is not None
-    return kernel.row.page_size
+def _supported(facts: Facts, domains: Domains, pairs: Sequence[Rule]) -> Domains:
+    """The candidates beside which every rule leaves a candidate of the other component (arc consistency).
+
+    The rules form almost a tree, so this finds nearly every clash before anything is searched.
+    """
+    left = dict(domains)
+    while True:
+        before = sum(map(len, left.values()))
+        for rule in pairs:
+            first, second = rule.components
+            left[first] = tuple(a for a in left[first] if any(rule.holds(facts, a, b) for b in left[second]))
+            left[second] = tuple(b for b in left[second] if any(rule.holds(facts, a, b) for a in left[first]))
+        if sum(map(len, left.values())) == before or not all(left.values()):
+            return left
+
+
+def _alone(rules: Sequence[Rule], component: Component) -> list[Rule]:
+    return [rule for rule in rules if rule.components == (component, component)]
+
+
+def _likeliest_first(
+    facts: Facts, component: Component, allowed: list[Candidate], given: Mapping[Component, Candidate]
+) -> list[Candidate]:
+    """What is built for a kernel: seen to build, then untried, then doubtful; the best of each as it stood."""
+    if component == "kernel" and "modules" in given:
+        sizes = list(dict.fromkeys(flavour(kernel).page_size for kernel in allowed))
+        outlook = {kernel: build_outlook(facts, given["modules"], kernel)[0] for kernel in allowed}
+        return sorted(allowed, key=lambda kernel: (sizes.index(flavour(kernel).page_size), outlook[kernel]))
+    if component == "doca" and "kernel" in given:
+        return sorted(allowed, key=lambda doca: doca_outlook(facts, given["kernel"], doca)[0])
+    return allowed

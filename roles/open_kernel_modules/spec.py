@@ -9,10 +9,10 @@ from typing import ClassVar
 from provision.model import Derived, File, Gate, Packages, Resource
 from provision.planning import Context, Role, boot_files
 
+# Read in dkms 3.2.2 of Debian 13: /usr/lib/dkms/common.postinst and `dkms autoinstall` (2026-11-21).
 HANDS_OFF = """\
-# Written by provision. With this file dkms builds nothing by itself when a kernel or a driver is installed
-# (dkms 3.2.2, /usr/lib/dkms/common.postinst and `dkms autoinstall`): modules are built in their order, for the kernel
-# that was chosen, and a build that fails takes that kernel off again.
+# Written by provision. With this file dkms builds nothing by itself when a kernel or a driver is installed: modules are
+# built in their order, for the kernel that was chosen, and a build that fails takes that kernel off again.
 """
 
 RIVALS = """\
@@ -33,6 +33,9 @@ class OpenKernelModules(Role):
         flavour = ctx.stack.version("modules")
         yield File(name="dkms-by-plan", path="/etc/dkms/no-autoinstall", content=HANDS_OFF)
         yield File(name="rival-drivers", path="/etc/modprobe.d/provision-rivals.conf", content=RIVALS, boot_scoped=True)
+        lock = ctx.platform.driver_lock(driver, flavour)
+        if lock is not None:
+            yield File(name="driver-lock", path=lock.path, content=lock.content)
         yield Packages(
             name="module-packages",
             packages=ctx.platform.driver_kernel_packages(driver, flavour),

@@ -56,7 +56,7 @@ def replay(path: Path, name: str, output: str) -> None:
         apt.transaction(WANTED, ["libcuda1"]),
         apt.consistent(),
         apt.locks_free(),
-        apt.offered(WANTED),
+        apt.chosen(WANTED),
         apt.offers(["linux-image-*+deb?-amd64"]),
         apt.sources_unmixed(["libnvidia-*"]),
     ],
@@ -162,13 +162,14 @@ def test_a_driver_of_the_run_installer_is_refused(tmp_path: Path) -> None:
 
 
 @needs_dpkg
-def test_an_installed_package_counts_as_offered() -> None:
-    assert run(apt.offered([Package(name="dpkg")])).returncode == 0
+def test_an_installed_package_is_chosen_as_it_is() -> None:
+    installed = run("dpkg-query -W -f '${Version}' dpkg").stdout
+    assert run(apt.chosen([Package(name="dpkg")])).stdout == f"dpkg={installed}\n"
 
 
 @needs_dpkg
 def test_what_nobody_offers_is_named() -> None:
-    result = run(apt.offered([Package(name="dpkg"), Package(name="no-such-package", version="1-*")]))
+    result = run(apt.chosen([Package(name="dpkg"), Package(name="no-such-package", version="1-*")]))
     assert result.returncode == 1
     assert result.stderr.startswith("no version of no-such-package matches 1-*; offered:")
 

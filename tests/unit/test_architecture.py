@@ -17,6 +17,7 @@ ROOMS = (
     "cli",
     "pyinfra",
     "engines",
+    "solver",
     "lab",
     "probe",
     "report",

@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from provision.cli.main import app
-from provision.cli.plan import groups
+from provision.cli.plan import planned as outcome
 from provision.cli.plan_view import Group, marks, show, what
 from provision.inventory import read_inventory
 from provision.ledger import Reading
@@ -55,7 +55,7 @@ def inventory(folder: Path, hosts: list[object], keys: str = "") -> Path:
 
 
 def planned(path: Path) -> list[Group]:
-    return groups(read_inventory(path), rooms())
+    return list(outcome(read_inventory(path), rooms()).groups)
 
 
 def shown(found: list[Group], width: int = 100, terminal: bool = False) -> str:
@@ -147,19 +147,18 @@ def test_nothing_but_text_goes_into_a_pipe() -> None:
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
-def test_json_is_the_plan_as_data() -> None:
-    said = CliRunner().invoke(app, ["plan", str(GH200), "--json"])
-    [group] = json.loads(said.stdout)
-    assert group["nodes"] == ["gh200-01", "gh200-02"]
-    assert group["versions_from"] == "catalog"
-    assert [e["resource"]["name"] for boot in group["plan"]["boots"] for e in boot] == [
-        entry.name for entry in planned(GH200)[0].planned.plan.entries
-    ]
-
-
 def test_limit_names_nodes() -> None:
     said = CliRunner().invoke(app, ["plan", str(GH200), "--limit", "gh200-02"])
     assert said.stdout.startswith("gh200-02\n")
+
+
+def test_what_fits_is_shown_though_another_node_fits_nothing(tmp_path: Path) -> None:
+    path = inventory(tmp_path, ["a", ("b", {"driver": "9999999"}), "c"])
+    said = CliRunner().invoke(app, ["plan", str(path)])
+    assert said.exit_code == 2
+    assert said.stdout.startswith("a, c\n")
+    assert said.stderr.startswith("b: ")
+    assert len(said.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

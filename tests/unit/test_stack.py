@@ -180,7 +180,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("no open", {**DEBIAN, "gpu": "V100", "features": ["open"]}, ("cannot use the open", "asks for the open")),
     ("both", {**DEBIAN, "features": ["open", "proprietary"]}, ("asks for the open", "asks for the proprietary")),
     ("too new", {**UBUNTU, "arch": "x86_64", "gpu": "V100", "driver": NEWER_BRANCH.id}, ("last branch",)),
-    ("too old", {**DEBIAN, "gpu": "B200"}, ("B200 is served from", "ubuntu24.04 with driver")),
+    ("too old", {**DEBIAN, "gpu": "B200"}, ("B200 is supported from driver", "ubuntu24.04 with driver")),
     ("no branch", {**UBUNTU, "driver": "1"}, ("driver 1 was asked for",)),
     ("no gpu", {**DEBIAN, "gpu": "GH20"}, ("did you mean GH200",)),
     ("no os", {**DEBIAN, "os": "debian14"}, ("did you mean debian13",)),

@@ -1,0 +1,108 @@
+"""Which packages a component is: in this distribution, in this repository, at this version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from provision.catalog import DriverNames, PackagedComponent, PackageSource, Row, branch_of, driver_key
+from provision.model import Package
+from provision.platforms.platform import Platform, at_version, flavour
+
+DriverPart = Literal["modules", "driver", "fabricmanager", "imex", "nscq", "nvsdm", "nvlsm", "pinning"]
+OWN_VERSIONS = ("nvlsm", "pinning")
+"""Parts whose packages do not bear the driver's version."""
+
+Component = Literal["kernel"] | DriverPart | PackagedComponent
+
+
+@dataclass(frozen=True)
+class Named:
+    """A component's packages, and the row their names come from: they are as good as its `verified`."""
+
+    packages: tuple[Package, ...]
+    row: Row
+
+
+def packages_of(
+    platform: Platform,
+    component: Component,
+    version: str,
+    repository: PackageSource = "archive",
+    variant: str | None = None,
+) -> Named:
+    """The packages of a component at a version.
+
+    Args:
+        platform: the distribution and architecture.
+        component: a kernel's version is its whole release; all parts of a driver bear the driver's version.
+        version: as the catalog writes it, a CUDA toolkit's whole release (three numbers).
+        repository: the distribution's own archive, or one of NVIDIA's.
+        variant: of `modules` the flavour (`open` unless said otherwise), of `doca` the profile (`doca-ofed`).
+
+    Raises: LookupError, one sentence, where the repository has no such component as far as is known.
+    """
+    match component:
+        case "kernel" if repository == "archive":
+            return Named(platform.kernel_packages(version), platform.kernel_row(version))
+        case "modules" | "driver" if repository == "archive":
+            return _driver_of_archive(platform, component, version, variant or "open")
+        case "modules" | "driver" | "fabricmanager" | "imex" | "nscq" | "nvsdm" | "nvlsm" | "pinning" if (
+            repository == "cuda"
+        ):
+            return _driver_of_nvidia(platform, component, version, variant or "open")
+        case "cuda_toolkit" | "cuda_compat" | "doca" | "container_toolkit":
+            return _component(platform, component, version, repository, variant or "doca-ofed")
+    raise _unknown(platform, component, repository)
+
+
+def _driver_of_archive(platform: Platform, component: str, version: str, modules: str) -> Named:
+    if component == "driver":
+        return Named(platform.driver_user_packages(version), platform.drivers)
+    return Named(platform.driver_kernel_packages(version, modules), platform.drivers)
+
+
+def _driver_of_nvidia(platform: Platform, component: DriverPart, version: str, modules: str) -> Named:
+    parts: dict[DriverPart, Callable[[DriverNames], Iterable[str]]] = {
+        "modules": lambda row: row.kernel.get(flavour(modules), ()),
+        "driver": lambda row: row.user,
+        "fabricmanager": lambda row: row.fabricmanager,
+        "imex": lambda row: row.imex,
+        "nscq": lambda row: row.nscq,
+        "nvsdm": lambda row: row.nvsdm,
+        "nvlsm": lambda row: row.nvlsm,
+        "pinning": lambda row: () if row.pinning is None else (row.pinning,),
+    }
+    for row in platform.names:
+        absent = row.absent.get(platform.arch, ())
+        templates = [name for name in parts[component](row) if name not in absent]
+        if not templates or not _spans(row, branch_of(version)):
+            continue
+        packages = at_version(version, templates)
+        own = component in OWN_VERSIONS
+        return Named(tuple(Package(name=p.name) for p in packages) if own else packages, row)
+    raise LookupError(
+        f"what the {component} of driver branch {branch_of(version)} is called in NVIDIA's repository for "
+        f"{platform.os.name} is not in the catalog"
+    )
+
+
+def _spans(row: DriverNames, branch: str) -> bool:
+    wanted = driver_key(branch)
+    return driver_key(row.first) <= wanted and (row.last is None or wanted <= driver_key(row.last))
+
+
+def _component(platform: Platform, component: str, version: str, repository: str, profile: str) -> Named:
+    for row in platform.components:
+        if (row.component, row.repository) != (component, repository):
+            continue
+        major, minor = (*version.split("."), "")[:2]
+        names = (name.format(major=major, minor=minor, profile=profile) for name in row.packages)
+        pattern = row.version.format(version=version)
+        return Named(tuple(Package(name=name, version=pattern) for name in names), row)
+    raise _unknown(platform, component, repository)
+
+
+def _unknown(platform: Platform, component: str, repository: str) -> LookupError:
+    return LookupError(f"no {component} is known in the repository {repository!r} for {platform.os.name}")
