@@ -6,16 +6,19 @@ READY := $(VENV)/.ready
 HERE := not sweep and not vm and not gpu
 LAB := $(or $(PROVISION_LAB),.lab)
 
-.PHONY: help lab test unit lint docs sweep clean distclean
+.PHONY: help lab test unit nightly lint docs golden vm sweep clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make lab        a lab node up, brought to its declared state and verified (root)'
 	@echo 'make test       lint, types, unit and lab tiers; what cannot run here is skipped and named'
 	@echo 'make unit       the unit tier alone: no root, seconds'
+	@echo 'make nightly    the properties of the unit tier with 10,000 cases each; a quarter of an hour and more'
 	@echo 'make lint       ruff and mypy'
+	@echo 'make vm         virtual machines with kernels of their own (root; the first time builds their disks)'
 	@echo 'make sweep      the full sweep of kills and power cuts (root)'
 	@echo 'make docs       write the generated pages anew'
+	@echo 'make golden     write the kept plans of the support table anew, for a person to look at the difference'
 	@echo 'make clean      take the lab away, and caches; ledger and evidence in .provision stay'
 	@echo 'make distclean  clean, and the virtual environments'
 
@@ -27,11 +30,14 @@ lab: $(READY)
 	@scripts/lab
 
 test: lint
-	@echo "not part of this: $(HERE) (make sweep runs the sweep)"
+	@echo "not part of this: $(HERE) (make sweep and make vm run them)"
 	@$(BIN)/python -m pytest -m '$(HERE)' tests/unit tests/lab
 
 unit: $(READY)
 	@$(BIN)/python -m pytest -q tests/unit
+
+nightly: $(READY)
+	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=nightly tests/unit
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -42,11 +48,20 @@ docs: $(READY)
 	@$(BIN)/python -m provision.cli.exits >docs/exit-codes.md
 	@$(BIN)/python scripts/readme_plan.py
 
+golden: $(READY)
+	@$(BIN)/python tests/unit/golden_plans.py
+
+vm: $(READY)
+	@$(BIN)/python -m pytest -m vm tests/vm
+
 sweep: $(READY)
 	@$(BIN)/python -m pytest -m sweep tests/lab
 
 clean:
-	@if [ -d '$(LAB)' ]; then $(MAKE) -s $(READY) && $(BIN)/provision lab clean; fi
+	@if [ -d '$(LAB)' ]; then $(MAKE) -s $(READY) && \
+	  for state in '$(LAB)'/tests/*/ '$(LAB)'/tests-vm/*/; do \
+	    [ ! -d "$$state" ] || PROVISION_LAB=$$state $(BIN)/provision lab clean || exit; \
+	  done && $(BIN)/provision lab clean; fi
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	@find provision roles tests -type d -name __pycache__ -prune -exec rm -rf {} +
 

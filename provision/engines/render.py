@@ -7,12 +7,34 @@ of the stamps of everything that derives from the resource. What is written afte
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from shlex import quote
 
-from provision.model import BootEntry, Derived, Directory, File, Frozen, Gate, Packages, Plan, Resource, Unit
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Fragment,
+    Frozen,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    Packages,
+    Plan,
+    Repository,
+    Resource,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+)
 from provision.model.places import RUN, STATE
-from provision.platforms import apt, boot
+from provision.platforms import accounts, alternatives, apt, boot, fragment, repository, running
+from provision.platforms.settings import files_of
 from provision.probe import LOCK, fingerprint, program
 from provision.steps import boot_scoped, dependents, desired
 
@@ -84,14 +106,20 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             packages = [package for r in sets for package in r.packages]
             held = [package.name for r in sets if r.hold for package in r.packages]
             return [apt.transaction(packages, held)]
-        case File(path=path, content=content, mode=mode):
-            return _file(path, content, mode)
+        case File() | KernelArguments():
+            return _files(resource)
+        case Repository():
+            return [repository.add(resource), *_files(resource)]
+        case Module():
+            return [*_files(resource), running.module(resource)]
+        case Sysctl():
+            return [*_files(resource), running.sysctl(resource)]
         case Directory(path=path, mode=mode):
             return [f"mkdir -p {quote(path)}", f"chown root:root {quote(path)}", f"chmod {mode} {quote(path)}"]
-        case Unit(unit=unit, enabled=enabled, running=running):
+        case Unit(unit=unit, enabled=enabled, running=runs):
             return [
                 _enablement(quote(unit), "enable" if enabled else "disable"),
-                f"systemctl {'start' if running else 'stop'} {quote(unit)}",
+                f"systemctl {'start' if runs else 'stop'} {quote(unit)}",
             ]
         case BootEntry(release=release):
             return [boot.set_default(release)]
@@ -99,6 +127,18 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             return _derived(plan, resource)
         case Gate():
             return [_gate(resource)]
+        case Symlink(path=path, target=target):
+            return _symlink(path, target)
+        case Alternatives():
+            return [alternatives.choose(resource)]
+        case Fragment():
+            return [fragment.write(resource)]
+        case Group():
+            return [accounts.group(resource)]
+        case User():
+            return [accounts.user(resource)]
+        case Manual(title=title, instruction=instruction):
+            return [f"echo {quote(f'{title}. {instruction}')}", "exit 1"]
 
 
 def _gate(gate: Gate) -> str:
@@ -106,19 +146,37 @@ def _gate(gate: Gate) -> str:
     return f"set +e\n(\nset -eu\n{gate.test}\n)\n[ $? = 0 ] || {{ echo {told}; exit 1; }}"
 
 
+def _files(resource: Resource) -> list[str]:
+    return [line for file in files_of(resource) for line in _file(file.path, file.content, file.mode)]
+
+
 def _file(path: str, content: str, mode: str) -> list[str]:
+    data = base64.b64encode(content.encode()).decode()
+    return _replaced(
+        path,
+        lambda temporary: (
+            f"echo {data} | (umask 077; base64 -d >{temporary})",
+            f"chown root:root {temporary}",
+            f"chmod {mode} {temporary}",
+            f"sync {temporary}",
+        ),
+    )
+
+
+def _symlink(path: str, target: str) -> list[str]:
+    return _replaced(path, lambda temporary: (f"ln -s -- {quote(target)} {temporary}",))
+
+
+def _replaced(path: str, made: Callable[[str], Sequence[str]]) -> list[str]:
+    """A file or link, made under another name beside it and then put there whole. `made` is given the quoted name."""
     folder, _, name = path.rpartition("/")
     temporary = quote(f"{folder}/.{name}.provision")
     blocked = quote(f"{path} is a directory, and a file belongs there: move it away, then run again")
-    data = base64.b64encode(content.encode()).decode()
     return [
         f"[ ! -d {quote(path)} ] || [ -L {quote(path)} ] || {{ echo {blocked}; exit 1; }}",
         f"mkdir -p {quote(folder or '/')}",
         f"rm -f {temporary}",
-        f"echo {data} | (umask 077; base64 -d >{temporary})",
-        f"chown root:root {temporary}",
-        f"chmod {mode} {temporary}",
-        f"sync {temporary}",
+        *made(temporary),
         f"mv -fT {temporary} {quote(path)}",
         f"sync {quote(folder or '/')}",
     ]
@@ -233,7 +291,9 @@ def _shown(log: str) -> str:
 
 def _is_long(resource: Resource) -> bool:
     """A precondition may wait for somebody else's package work."""
-    return isinstance(resource, (Packages, Derived)) or (isinstance(resource, Gate) and resource.precondition)
+    return isinstance(resource, (Packages, Derived, Repository)) or (
+        isinstance(resource, Gate) and resource.precondition
+    )
 
 
 def _progress(resource: Resource, sender: Sender, log: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from provision.model.base import Frozen
+from provision.model.openpgp import fingerprints
 
 Limit = Literal["boot", "modules", "sysctl", "hardware"]
 """What a node may be unable to hold: its own kernel, kernel modules, kernel settings, a GPU."""
@@ -14,6 +15,13 @@ Limit = Literal["boot", "modules", "sysctl", "hardware"]
 Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$")]
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """Names are the same on every host of a fleet (pyinfra tells operations apart by position), so no versions in them."""
+
+Printable = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
+Account = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$")]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^([0-9A-F]{40}|[0-9A-F]{64})$")]
+Suite = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./][A-Za-z0-9./_+~-]*$")]
+Uri = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/@]+|file:)(/[!-~]*)?$")]
+"""Without user and password: a secret has no place in a plan."""
 
 
 class BaseResource(Frozen):
@@ -107,7 +115,219 @@ class Gate(BaseResource):
     """Asked only before a change of its boot (room on the disk, free locks); says nothing about a converged node."""
 
 
+class SigningKey(Frozen):
+    """The keys that may sign a repository, known by what their owner published."""
+
+    armour: str
+    """ASCII-armoured OpenPGP: the text of the vendor's key file."""
+    fingerprints: Annotated[tuple[Fingerprint, ...], Field(min_length=1)]
+    """Of every primary key in it, no more and no less: a key that nobody declared must not sign anything."""
+
+    @model_validator(mode="after")
+    def _is_what_was_declared(self) -> Self:
+        found = set(fingerprints(self.armour))
+        if found != set(self.fingerprints):
+            told = ", ".join(sorted(found)) or "no public key"
+            raise ValueError(f"the key text holds {told}, declared is {', '.join(self.fingerprints)}")
+        return self
+
+
+class Repository(BaseResource):
+    """A source of packages, and the key that signs it. Believed only after its index was fetched with that key."""
+
+    kind: Literal["repository"] = "repository"
+    form: Literal["deb822"] = "deb822"
+    """How the package manager writes it down; dnf's and zypper's `.repo` would be others."""
+    uris: Annotated[tuple[Uri, ...], Field(min_length=1)]
+    suites: Annotated[tuple[Suite, ...], Field(min_length=1)]
+    components: tuple[Suite, ...] = ()
+    architectures: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")], ...] = ()
+    """As packages call them; none means the node's own."""
+    key: SigningKey
+
+    @model_validator(mode="after")
+    def _flat_or_with_components(self) -> Self:
+        flat = {suite.endswith("/") for suite in self.suites}
+        if flat not in ({True}, {False}) or flat == {bool(self.components)}:
+            raise ValueError("a suite that ends with / has no components, and any other suite has some")
+        return self
+
+
+class Symlink(BaseResource):
+    kind: Literal["symlink"] = "symlink"
+    path: Path
+    target: Printable
+    """As the link holds it: absolute, or relative to the link's folder."""
+
+
+class Alternatives(BaseResource):
+    """Which of several programs a common name means, chosen by hand so that no package changes it."""
+
+    kind: Literal["alternatives"] = "alternatives"
+    alternative: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$")]
+    link: Path
+    """The common name: `/usr/local/cuda`."""
+    path: Path
+    """What it stands for here."""
+
+
+class Setting(Frozen):
+    """One key inside a file of others. `key`: for JSON the way down to it, otherwise one word."""
+
+    key: Annotated[tuple[Printable, ...], Field(min_length=1)]
+    value: JsonValue
+
+
+class Fragment(BaseResource):
+    """Our keys inside a file that others own: their keys, their comments and their order stay."""
+
+    kind: Literal["fragment"] = "fragment"
+    path: Path
+    format: Literal["shell", "json"]
+    """`shell`: lines KEY="value" as in /etc/default; `json` needs jq on the node."""
+    settings: Annotated[tuple[Setting, ...], Field(min_length=1)]
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _toml_has_a_better_way(cls, value: object) -> object:
+        if value == "toml":
+            raise ValueError(
+                "no POSIX tool edits TOML and keeps its comments: put a file of ours beside it, in the folder that the "
+                "program imports (containerd: /etc/containerd/conf.d)"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Self:
+        keys = [setting.key for setting in self.settings]
+        nested = [k for k in keys for other in keys if k != other and other[: len(k)] == k]
+        if len(set(keys)) < len(keys) or nested:
+            raise ValueError("a key is set twice")
+        if self.format == "shell":
+            for setting in self.settings:
+                ShellSetting.model_validate({"key": ".".join(setting.key), "value": setting.value})
+        return self
+
+
+class ShellSetting(Frozen):
+    """What needs no escape in sh, in systemd's EnvironmentFile, nor in whatever else reads such a file."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[ !#%-\[\]^_a-~]*$")]
+
+
+class KernelArgument(Frozen):
+    """One word of the kernel's command line, and who says that it belongs there."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:=/@+%!-]*$")] | None = None
+    """None for a word alone (`quiet`). Only what neither sh nor GRUB's own language takes for something else."""
+    source: Annotated[str, StringConstraints(min_length=1)]
+    """Where this is asked for; no part of the meaning, so better words make nothing due."""
+
+    @property
+    def word(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
+
+class KernelArguments(BaseResource):
+    """Words on the command line of every kernel of the boot menu. What the running kernel lacks takes a reboot."""
+
+    kind: Literal["kernel-arguments"] = "kernel-arguments"
+    needs: tuple[Limit, ...] = ("boot",)
+    boot_scoped: bool = True
+    arguments: Annotated[tuple[KernelArgument, ...], Field(min_length=1)]
+
+
+class ModuleOption(Frozen):
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:;=/@+%-]*$")]
+
+
+class Module(BaseResource):
+    """A kernel module: there from every boot on, or kept out, and the options it gets when it is loaded.
+
+    `boot_scoped`: only the next boot loads it, keeps it out, or gives it its options. Otherwise it is loaded (or taken
+    out) at once; options of one that is loaded already wait for whatever loads it anew, which is a `Derived`.
+    """
+
+    kind: Literal["module"] = "module"
+    needs: tuple[Limit, ...] = ("modules",)
+    module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    loaded: bool | None = None
+    """True: at every boot. False: not by itself (`blacklist`). None: whoever wants it loads it."""
+    options: tuple[ModuleOption, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.loaded is None and not self.options:
+            raise ValueError("neither says whether the module is loaded nor gives it options")
+        return self
+
+
+class SysctlSetting(Frozen):
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)+$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[!-~]+( [!-~]+)*$")]
+    """Several words stand apart by one blank."""
+
+
+class Sysctl(BaseResource):
+    """Settings of the running kernel, now and from every boot on."""
+
+    kind: Literal["sysctl"] = "sysctl"
+    needs: tuple[Limit, ...] = ("sysctl",)
+    settings: Annotated[tuple[SysctlSetting, ...], Field(min_length=1)]
+
+
+class Group(BaseResource):
+    kind: Literal["group"] = "group"
+    group: Account
+    system: bool = False
+    """How it is made where it is missing; a number once given stays, because files belong to it."""
+
+
+class User(BaseResource):
+    """An account that exists and belongs to groups, among others it may be in."""
+
+    kind: Literal["user"] = "user"
+    user: Account
+    system: bool = False
+    """As with `Group`."""
+    groups: tuple[Account, ...] = ()
+    shell: Path | None = None
+    """None: whatever it has, or what the distribution gives a new account."""
+
+
+class Manual(BaseResource):
+    """What only a person can do, at a console or in a machine room. Never applied: the run stops with the instruction.
+
+    What stands before it in its boot is carried out first.
+    """
+
+    kind: Literal["manual"] = "manual"
+    title: str
+    instruction: str
+    test: str
+    """POSIX sh that exits 0 when it was done, and prints its evidence on one line."""
+
+
 Resource = Annotated[
-    Packages | File | Directory | Unit | BootEntry | Derived | Gate,
+    Packages
+    | File
+    | Directory
+    | Unit
+    | BootEntry
+    | Derived
+    | Gate
+    | Repository
+    | Symlink
+    | Alternatives
+    | Fragment
+    | KernelArguments
+    | Module
+    | Sysctl
+    | Group
+    | User
+    | Manual,
     Field(discriminator="kind"),
 ]

@@ -72,6 +72,19 @@ class UnitState(Frozen):
         return older or self.reload_needed or self.replaced
 
 
+class AlternativeState(Frozen):
+    """One group of update-alternatives."""
+
+    manual: bool
+    """Chosen by a person; otherwise a package may choose another one."""
+    path: str = ""
+
+
+class UserState(Frozen):
+    shell: str = ""
+    groups: frozenset[str] = frozenset()
+
+
 class GateState(Frozen):
     holds: bool
     evidence: str = ""
@@ -96,6 +109,16 @@ class Kernel(Frozen):
     release: str
     initrd: bool
     modules: bool
+
+
+class Trial(Frozen):
+    """The last kernel that a node was told to boot once, as the node itself wrote it down."""
+
+    release: str
+    boot_id: str
+    """The boot in which that was ordered: another one means that it has been tried."""
+    changed: bool
+    """Its image, its initrd or its menu entry are others now."""
 
 
 class Snapshot(Frozen):
@@ -124,6 +147,7 @@ class Snapshot(Frozen):
     dangling: dict[str, str] = Field(default_factory=dict)
     """Links of /boot and / that point to no file -> what they point to."""
     boot_entries: tuple[MenuEntry, ...] = ()
+    trial: Trial | None = None
     default_kernel: str = ""
     """Release the boot menu starts by default, or that the /vmlinuz link names where there is no boot menu."""
     pci: tuple[PciDevice, ...] = ()
@@ -134,6 +158,12 @@ class Snapshot(Frozen):
     prints: dict[str, str] = Field(default_factory=dict)
     """Derived -> fingerprint of its inputs as they are on the node now."""
     gates: dict[str, GateState] = Field(default_factory=dict)
+    """What gates and manual resources were answered."""
+    alternatives: dict[str, AlternativeState] = Field(default_factory=dict)
+    fragments: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Fragment -> its keys as they are in the file; a key that is not there is missing here."""
+    users: dict[str, UserState] = Field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
     ledger: tuple[str, ...] = ()
     """The last lines of the node's own record, oldest first."""
     asked: tuple[str, ...] = ()

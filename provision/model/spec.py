@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from provision.model.base import Frozen
 
 Arch = Literal["x86_64", "aarch64"]
-Feature = Literal["rdma", "containers", "mig", "gds", "cdmm", "fabricmanager", "open", "proprietary"]
+Feature = Literal["rdma", "containers", "gdrcopy", "dcgm", "mig", "gds", "cdmm", "fabricmanager", "open", "proprietary"]
 Reboots = Literal["staged", "single"]
 
 # These words reach file names, package patterns and remote programs, so nothing but version characters is allowed.
@@ -34,6 +34,10 @@ class NodeSpec(Frozen):
         default=None, description="GPU model, e.g. GH200; needed to choose the kernel modules' flavour"
     )
     driver: Version | None = Field(default=None, description="driver branch (580) or exact version (580.159.04)")
+    driver_repository: Literal["archive", "cuda"] = Field(
+        default="archive",
+        description="whose packages the driver is: the distribution's archive, or NVIDIA's own: cuda",
+    )
     cuda: Version | None = Field(default=None, description="CUDA toolkit release, e.g. 13.0")
     kernel: Version | None = Field(default=None, description="kernel release as `uname -r` prints it")
     doca: Version | None = Field(default=None, description="DOCA-OFED release")

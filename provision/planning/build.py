@@ -7,7 +7,30 @@ from itertools import takewhile
 
 from pydantic import ValidationError
 
-from provision.model import Derived, Directory, Entry, File, Gate, NodeSpec, Packages, Plan, Resource, canonical
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    Entry,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    NodeSpec,
+    Packages,
+    Plan,
+    Repository,
+    Resource,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+    canonical,
+)
 from provision.planning.order import check_order, in_order, order
 from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room
@@ -95,12 +118,23 @@ def arrange(boot: Iterable[Entry]) -> tuple[Entry, ...]:
     of dkms 3.2.2, read 2026-11-21), so files stand before packages.
     """
     entries = tuple(boot)
-    opening = tuple(takewhile(lambda e: isinstance(e.resource, Gate), entries))
-    rest = entries[len(opening) :]
-    settings = tuple(e for e in rest if isinstance(e.resource, (File, Directory)))
-    packages = tuple(e for e in rest if isinstance(e.resource, Packages))
-    others = tuple(e for e in rest if not isinstance(e.resource, (File, Directory, Packages)))
-    return opening + settings + packages + others
+    opening = tuple(takewhile(lambda e: isinstance(e.resource, (Gate, Manual)), entries))
+    return opening + tuple(sorted(entries[len(opening) :], key=lambda e: _turn(e.resource)))
+
+
+def _turn(resource: Resource) -> int:
+    """0: what package scripts and the package manager read. 1: the transaction. 2: what may need what it brings."""
+    match resource:
+        case File() | Directory() | Repository() | KernelArguments():
+            return 0
+        case Module(boot_scoped=boot_scoped, loaded=loaded):
+            return 0 if boot_scoped or not loaded else 2
+        case Packages():
+            return 1
+        case Unit() | BootEntry() | Derived() | Gate() | Manual() | Symlink() | Alternatives():
+            return 2
+        case Fragment() | Sysctl() | Group() | User():
+            return 2
 
 
 def _unite_over_boots(boots: Boots) -> Boots:

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from shlex import quote
 
-from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Unit
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    Packages,
+    Plan,
+    Repository,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+)
 from provision.model.places import STATE
+from provision.platforms.settings import files_of
 
 
 def fingerprint(plan: Plan, derived: Derived) -> str:
@@ -14,8 +36,41 @@ def fingerprint(plan: Plan, derived: Derived) -> str:
     It prints the same wherever it stands: an input that is missing does not end it under `set -e`, and the error is
     the program's own, because a shell puts the number of its line into a redirection's.
     """
-    parts = [part for name in sorted(derived.inputs) if (part := _input(plan, name))]
-    return "{ set +e; " + "; ".join([*parts, ":"]) + "; } 2>&1 | sha256sum | cut -c1-16"
+    return f"{_digest(_parts(plan, derived))} | cut -c1-16"
+
+
+def fingerprints(plan: Plan) -> list[str]:
+    """The probe's lines that `print` every derived's fingerprint.
+
+    Packages that several derive from are looked up once, because dpkg reads its whole database each time.
+    """
+    derived = [entry.resource for entry in plan.entries if isinstance(entry.resource, Derived)]
+    parts = {one.name: _parts(plan, one) for one in derived}
+    often = Counter(part for some in parts.values() for part in some if part.startswith(QUERY))
+    known = {part: f"known_{number}" for number, part in enumerate(p for p, count in often.items() if count > 1)}
+    return [
+        # The dot keeps the end of the text as it is.
+        *(f"{name}=$({{ {part}; }} 2>&1; echo .)" for part, name in known.items()),
+        *(
+            f'print {quote(name)} "$({_digest([_shown(known[p]) if p in known else p for p in some])})"'
+            for name, some in parts.items()
+        ),
+    ]
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return "{ set +e; " + "; ".join([*parts, ":"]) + "; } 2>&1 | sha256sum"
+
+
+def _shown(variable: str) -> str:
+    return f'printf %s "${{{variable}%.}}"'
+
+
+def _parts(plan: Plan, derived: Derived) -> list[str]:
+    return [part for name in sorted(derived.inputs) if (part := _input(plan, name))]
+
+
+QUERY = "dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\\n' "
 
 
 def _input(plan: Plan, name: str) -> str:
@@ -23,14 +78,23 @@ def _input(plan: Plan, name: str) -> str:
         return _path(name)
     resource = plan.by_name[name].resource
     match resource:
-        case File(path=path) | Directory(path=path):
+        case Directory(path=path) | Fragment(path=path):
             return _path(path)
+        case File() | Repository() | KernelArguments() | Module() | Sysctl():
+            return "; ".join(_path(file.path) for file in files_of(resource))
+        case Symlink(path=path):
+            return f"readlink {quote(path)}"
+        case Alternatives(alternative=alternative):
+            return f"readlink {quote(f'/etc/alternatives/{alternative}')}"
+        case Group(group=group):
+            return f"getent group {quote(group)}"
+        case User(user=user):
+            return f"id {quote(user)}"
         case Packages(packages=packages):
-            names = " ".join(quote(package.name) for package in packages)
-            return f"dpkg-query -W -f='${{Package}} ${{Version}} ${{db:Status-Status}}\\n' {names}"
+            return QUERY + " ".join(quote(package.name) for package in packages)
         case Derived():
             return f"cat {STATE}/derived/{quote(resource.name)}"
-        case Unit() | BootEntry() | Gate():
+        case Unit() | BootEntry() | Gate() | Manual():
             return ""
 
 

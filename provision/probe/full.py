@@ -77,7 +77,7 @@ section() {
 """
 
 STEADY = f"""
-if [ "$(id -u)" != 0 ]; then say hidden lock "without root a change may be under way while this is read"
+if [ "$user" != 0 ]; then say hidden lock "without root a change may be under way while this is read"
 elif [ -e {RUN}/lock ] && ! flock -n {RUN}/lock true; then
   say hidden lock "a change is under way: $(head -c 200 {RUN}/doing 2>/dev/null | plain)"
 fi"""

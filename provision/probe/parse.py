@@ -8,7 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from provision.model import FileState, GateState, Kernel, PackageState, PciDevice, Snapshot, UnitState
+from provision.model import (
+    AlternativeState,
+    FileState,
+    GateState,
+    Kernel,
+    PackageState,
+    PciDevice,
+    Snapshot,
+    Trial,
+    UnitState,
+    UserState,
+)
+from provision.model.machine import LoadedModule
 from provision.probe.parse_sections import PARSERS, parse_sections
 
 Rows = dict[str, list[list[str]]]
@@ -22,6 +34,7 @@ FIELDS = {
     "os": 1, "arch": 1, "kernel": 1, "page_size": 1, "cmdline": 1, "boot_id": 1, "machine_id": 1, "root": 1, "state": 1,
     "lab": 1, "limit": 1, "reboot_due": 1, "boot_kernel": 3, "default_kernel": 1, "pci": 5, "stamp": 2, "ledger": 1,
     "file": 6, "unit": 3, "gate": 3, "print": 2, "package": 3, "hidden": 2, "offer": 2, "offered": 0, "busy": 1,
+    "trial": 3, "alternative": 3, "fragment": 3, "loaded": 1, "sysctl": 2, "group": 1, "user": 3,
 }  # fmt: skip
 """Line key -> number of fields."""
 
@@ -31,6 +44,10 @@ def parse(text: str, node: str = "") -> Snapshot:
 
     Raises: Unreadable, with the first thing that is wrong.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unreadable(f"{node or 'the node'} answered what is no text: {text[error.start :][:20]!a}") from error
     rows, sections = _rows(text)
     try:
         return Snapshot.model_validate(_together(_snapshot(rows, node), parse_sections(sections)))
@@ -73,7 +90,7 @@ def _rows(text: str) -> tuple[Rows, dict[str, list[str]]]:
 
 def _together(base: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
     """What a plan asked for stays where a section tells of the same kind of thing too."""
-    merged = {key: {**base[key], **full.get(key, {})} for key in ("hidden", "packages", "units")}
+    merged = {key: {**base[key], **full.get(key, {})} for key in ("hidden", "packages", "units", "modules", "sysctls")}
     return {**base, **full, **merged}
 
 
@@ -83,6 +100,7 @@ def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
         "node": node,
         **{key: _one(rows, key) for key in ("os", "arch", "kernel", "page_size", "boot_id", "machine_id")},
         **{key: _one(rows, key, "") for key in ("cmdline", "state", "reboot_due", "default_kernel")},
+        "trial": next((Trial(release=r, boot_id=b, changed=c != "same") for r, b, c in rows["trial"]), None),
         "root": _one(rows, "root") == "0",
         "lab": _one(rows, "lab", "") == "yes",
         "limits": frozenset(limit for (limit,) in rows["limit"]),
@@ -98,6 +116,12 @@ def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
         "stamps": dict(rows["stamp"]),
         "prints": dict(rows["print"]),
         "gates": {name: GateState(holds=h == "yes", evidence=e) for name, h, e in rows["gate"]},
+        "alternatives": {a: AlternativeState(manual=s == "manual", path=p) for a, s, p in rows["alternative"]},
+        "fragments": _fragments(rows),
+        "modules": {module: LoadedModule() for (module,) in rows["loaded"]},
+        "sysctls": {key: " ".join(value.split()) for key, value in rows["sysctl"]},
+        "groups": frozenset(group for (group,) in rows["group"]),
+        "users": {user: UserState(shell=s, groups=frozenset(groups.split())) for user, s, groups in rows["user"]},
         "ledger": tuple(line for (line,) in rows["ledger"]),
         "offers": _offers(rows) if rows["offered"] else None,
     }
@@ -115,6 +139,13 @@ def _one(rows: Rows, key: str, default: str | None = None) -> str:
 def _file(fields: Sequence[str]) -> FileState:
     kind, mode, owner, sha256, target = fields
     return FileState.model_validate({"type": kind, "mode": mode, "owner": owner, "sha256": sha256, "target": target})
+
+
+def _fragments(rows: Rows) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, key, value in rows["fragment"]:
+        found[name][key] = value
+    return dict(found)
 
 
 def _offers(rows: Rows) -> dict[str, tuple[str, ...]]:

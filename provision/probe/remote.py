@@ -19,7 +19,7 @@ def program(body: str) -> str:
     return f"main() {{\nexport LC_ALL=C PATH={PATH}\n{body}\n}}\nmain </dev/null\n"
 
 
-LOCK = f"""mkdir -p {RUN}
+LOCK = f"""[ -d {RUN} ] || mkdir -p {RUN}
 exec 9>>{RUN}/lock
 if ! flock -n 9; then
   printf '@busy\\t%s\\n' "$(cat {RUN}/doing 2>/dev/null || :)"

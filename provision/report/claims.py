@@ -7,20 +7,31 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 from provision.model import (
+    Alternatives,
     BootEntry,
     Derived,
     Directory,
     Entry,
     File,
+    Fragment,
     Frozen,
     Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
     Packages,
     Plan,
+    Repository,
     Resource,
     Snapshot,
+    Symlink,
+    Sysctl,
     Unit,
+    User,
 )
 from provision.planning import Planned
+from provision.platforms.settings import files_of
 from provision.steps import difference, limit_of
 from provision.verify.summary import Check
 
@@ -116,9 +127,23 @@ def seen(resource: Resource, snapshot: Snapshot) -> str:
         case Packages(packages=packages):
             known = {p.name: snapshot.packages[p.name] for p in packages if p.name in snapshot.packages}
             return ", ".join(f"{name} {package.version} ({package.status})" for name, package in known.items())
-        case File(path=path) | Directory(path=path):
-            state = snapshot.files.get(path)
-            return f"{state.type} {state.mode} {state.owner} {state.sha256[:16]}".strip() if state else ""
+        case Directory(path=path):
+            return _file(path, snapshot)
+        case File() | Repository() | KernelArguments() | Module() | Sysctl():
+            return ", ".join(text for file in files_of(resource) if (text := _file(file.path, snapshot)))
+        case Symlink(path=path):
+            link = snapshot.files.get(path)
+            return f"{link.type} {link.target}".strip() if link else ""
+        case Alternatives(alternative=alternative):
+            chosen = snapshot.alternatives.get(alternative)
+            return f"{chosen.path}, {'by hand' if chosen.manual else 'by the packages'}" if chosen else ""
+        case Fragment(name=name):
+            return ", ".join(f"{key}={value}" for key, value in snapshot.fragments.get(name, {}).items())
+        case Group(group=group):
+            return f"group {group} is there" if group in snapshot.groups else ""
+        case User(user=user):
+            account = snapshot.users.get(user)
+            return f"{account.shell}, in {', '.join(sorted(account.groups))}" if account else ""
         case Unit(unit=unit):
             running = snapshot.units.get(unit)
             return f"{running.enabled}, {running.active}" if running else ""
@@ -126,6 +151,11 @@ def seen(resource: Resource, snapshot: Snapshot) -> str:
             return f"{snapshot.default_kernel} starts by default" if snapshot.default_kernel else ""
         case Derived(outputs=outputs):
             return ", ".join(f"{path} is there" for path in outputs if path in snapshot.files)
-        case Gate(name=name):
+        case Gate(name=name) | Manual(name=name):
             gate = snapshot.gates.get(name)
             return gate.evidence if gate else ""
+
+
+def _file(path: str, snapshot: Snapshot) -> str:
+    state = snapshot.files.get(path)
+    return f"{state.type} {state.mode} {state.owner} {state.sha256[:16]}".strip() if state else ""

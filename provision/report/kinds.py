@@ -5,7 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Resource, Unit
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    Packages,
+    Plan,
+    Repository,
+    Resource,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+)
 
 Naming: TypeAlias = Callable[[str], str]
 """Name of a resource -> what its time was spent on."""
@@ -29,10 +49,14 @@ def kind_of(resource: Resource) -> str:
     match resource:
         case Packages():
             return "packages"
-        case Gate():
+        case Gate() | Manual():
             return "gates"
-        case File() | Directory():
+        case File() | Directory() | Symlink() | Fragment():
             return "files"
+        case Repository():
+            return "repositories"
+        case KernelArguments() | Module() | Sysctl() | Alternatives() | Group() | User():
+            return "settings"
         case Unit():
             return "services"
         case BootEntry():

@@ -8,15 +8,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from provision.model import Frozen, Stack, canonical
 from provision.report.claims import Describe
 from provision.report.timeline import clock, tick, ticks
 from provision.report.view import NodeEvidence, NodeView, view
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE = "report.html.j2"
 
@@ -80,6 +82,9 @@ def stacks(views: Iterable[NodeView]) -> tuple[StackGroup, ...]:
 
 def environment() -> Environment:
     """Escapes whatever it prints, and knows no name that it was not given."""
+    # Not above: every `provision apply` imports this module, and writes no page.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     found = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from provision.model import Derived, Frozen, Gate, Resource, Snapshot
+from provision.model import Derived, Frozen, Gate, Manual, Resource, Snapshot
 from provision.planning import Planned
 from provision.report.changes import Change, changes
 from provision.report.claims import Claim, Describe, claims, counted, own_checks
@@ -132,6 +132,8 @@ def _remedy(resource: Resource | None) -> str:
             return ""
         case Gate(remedy=remedy):
             return remedy
+        case Manual(instruction=instruction):
+            return instruction
         case Derived(log=log) if log:
             return f"read its log on the node, {log}; then `provision apply` takes it up again"
         case _:

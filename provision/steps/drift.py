@@ -5,23 +5,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 from provision.model import (
+    Alternatives,
     BootEntry,
     Derived,
     Directory,
     Entry,
     File,
     FileState,
+    Fragment,
     Frozen,
     Gate,
+    Group,
+    KernelArguments,
     Limit,
+    Manual,
+    Module,
     Packages,
     Plan,
+    Repository,
     Resource,
     Snapshot,
+    Symlink,
+    Sysctl,
     Unit,
+    User,
 )
+from provision.platforms.settings import files_of
+from provision.steps import differences
 from provision.steps.stamp import desired
 
 ENABLED = frozenset({"enabled", "enabled-runtime"})
@@ -95,7 +108,8 @@ def _refuted(plan: Plan, snapshot: Snapshot) -> dict[str, str]:
 
 def _preconditions(boot: Sequence[Entry], stretch: Sequence[Due], snapshot: Snapshot) -> tuple[Due, ...]:
     """Gates that are asked only because something else of their boot is due; they stand before it."""
-    if all(isinstance(due.entry.resource, Gate) for due in stretch):
+    changed = takewhile(lambda due: not isinstance(due.entry.resource, Manual), stretch)
+    if all(isinstance(due.entry.resource, Gate) for due in changed):
         return ()
     return tuple(
         Due(entry=entry, why="asked before a change")
@@ -122,11 +136,8 @@ def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
     match resource:
         case Packages():
             return _packages(resource, snapshot)
-        case File(path=path, content=content, mode=mode):
-            wanted = FileState(
-                type="file", mode=mode, owner="root", sha256=hashlib.sha256(content.encode()).hexdigest()
-            )
-            return _file(path, wanted, snapshot)
+        case File() | Repository():
+            return _files(resource, snapshot)
         case Directory(path=path, mode=mode):
             return _file(path, FileState(type="directory", mode=mode, owner="root"), snapshot)
         case Unit():
@@ -137,11 +148,21 @@ def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
             return f"the default boot entry is {snapshot.default_kernel or 'unknown'}, not {release}"
         case Derived():
             return _derived(plan, resource, snapshot)
-        case Gate(name=name, expect=expect):
+        case Gate(name=name, expect=expect) | Manual(name=name, title=expect):
             state = snapshot.gates.get(name)
             if state is not None and state.holds:
                 return ""
             return f"not so: {expect}" + (f" ({state.evidence})" if state and state.evidence else "")
+        case Symlink():
+            return differences.symlink(resource, snapshot)
+        case Alternatives():
+            return differences.alternatives(resource, snapshot)
+        case Fragment():
+            return differences.fragment(resource, snapshot)
+        case Group() | User():
+            return differences.account(resource, snapshot)
+        case KernelArguments() | Module() | Sysctl():
+            return _files(resource, snapshot) or differences.running(resource, snapshot)
 
 
 def _packages(resource: Packages, snapshot: Snapshot) -> str:
@@ -155,6 +176,16 @@ def _packages(resource: Packages, snapshot: Snapshot) -> str:
         elif resource.hold and not state.held:
             told.append(f"{package.name} is not held")
     return "; ".join(told)
+
+
+def _files(resource: Resource, snapshot: Snapshot) -> str:
+    told = [_file(file.path, _as_state(file), snapshot) for file in files_of(resource)]
+    return "; ".join(text for text in told if text)
+
+
+def _as_state(file: File) -> FileState:
+    sha256 = hashlib.sha256(file.content.encode()).hexdigest()
+    return FileState(type="file", mode=file.mode, owner="root", sha256=sha256)
 
 
 def _file(path: str, wanted: FileState, snapshot: Snapshot) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
-from provision.model import BootEntry, Entry, Frozen, Gate, LedgerEntry, Packages, Plan, Snapshot
+from provision.model import BootEntry, Frozen, Gate, LedgerEntry, Manual, Packages, Plan, Snapshot
 from provision.steps.drift import Due, NotApplicable, difference, drift, limit_of, not_applicable
 
 
@@ -44,15 +45,39 @@ def next_step(plan: Plan, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> 
         snapshot: what one probe just read.
         ledger: this node's entries, oldest first.
     """
+    proven = _proven_trial(plan, snapshot)
+    if proven is not None:
+        return proven
     for number, due in enumerate(drift(plan, snapshot)):
         unmet = _unmet_boot_gate(plan, number, snapshot)
         if unmet is not None:
             return _reboot_for_gate(plan, unmet, snapshot, ledger)
         if due:
-            return Stretch(boot=number, due=due)
+            return _stretch(number, due, snapshot)
         if snapshot.reboot_due == snapshot.boot_id:
-            return _reboot(plan, "a change made since the last boot takes effect with a reboot", snapshot, ledger)
+            return _reboot(plan, _awaited(plan, number, snapshot), snapshot, ledger)
     return Done(not_applicable=not_applicable(plan, snapshot))
+
+
+def _stretch(boot: int, due: tuple[Due, ...], snapshot: Snapshot) -> Stretch | Stop:
+    """What is due, up to what only a person can do."""
+    doable = tuple(takewhile(lambda one: not isinstance(one.entry.resource, Manual), due))
+    if doable:
+        return Stretch(boot=boot, due=doable)
+    person = due[0].entry.resource
+    assert isinstance(person, Manual)
+    state = snapshot.gates.get(person.name)
+    evidence = f" ({state.evidence})" if state and state.evidence else ""
+    return Stop(reason=f"{person.title}{evidence}. {person.instruction}")
+
+
+def _awaited(plan: Plan, boot: int, snapshot: Snapshot) -> str:
+    """What the running kernel lacks of what was carried out up to this boot; or else that something was."""
+    free = snapshot.model_copy(update={"reboot_due": ""})
+    entries = [entry.resource for done in plan.boots[: boot + 1] for entry in done]
+    awaited = [r for r in entries if r.boot_scoped and not isinstance(r, Gate) and limit_of(r, snapshot) is None]
+    lacking = [text for r in awaited if (text := difference(plan, r, free))]
+    return "; ".join(lacking) or "a change made since the last boot takes effect with a reboot"
 
 
 def transaction(due: Sequence[Due]) -> tuple[Packages, ...]:
@@ -65,36 +90,86 @@ def budget(plan: Plan) -> int:
     return len(plan.boots) + 1
 
 
-def _unmet_boot_gate(plan: Plan, boot: int, snapshot: Snapshot) -> Entry | None:
-    """A gate of this boot that only a reboot can make hold (running kernel, page size)."""
-    if boot == 0:
+def _proven_trial(plan: Plan, snapshot: Snapshot) -> Stretch | None:
+    """A kernel on trial that passes its gates becomes the default before anything else: its time runs out."""
+    if (
+        snapshot.trial is None
+        or snapshot.trial.boot_id == snapshot.boot_id
+        or snapshot.kernel != _trial(plan, snapshot)
+    ):
         return None
-    for entry in plan.boots[boot]:
-        gate = entry.resource
-        if isinstance(gate, Gate) and gate.boot_scoped and limit_of(gate, snapshot) is None:
-            state = snapshot.gates.get(gate.name)
-            if state is None or not state.holds:
-                return entry
+    for number, boot in enumerate(plan.boots):
+        gates = [e.resource for e in boot if isinstance(e.resource, Gate) and e.resource.after == "kernel"]
+        default = next((e for e in boot if isinstance(e.resource, BootEntry)), None)
+        if default is not None:
+            proven = all(_holds(gate, snapshot) for gate in gates)
+            why = difference(plan, default.resource, snapshot)
+            return Stretch(boot=number, due=(Due(entry=default, why=why),)) if proven else None
     return None
 
 
-def _reboot_for_gate(plan: Plan, entry: Entry, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Step:
-    gate = entry.resource
-    assert isinstance(gate, Gate)
+def _holds(gate: Gate, snapshot: Snapshot) -> bool:
+    state = snapshot.gates.get(gate.name)
+    return limit_of(gate, snapshot) is not None or (state is not None and state.holds)
+
+
+def _unmet_boot_gate(plan: Plan, boot: int, snapshot: Snapshot) -> Gate | None:
+    """A gate of this boot that only a reboot can make hold (running kernel, page size)."""
+    if boot == 0:
+        return None
+    gates = (entry.resource for entry in plan.boots[boot] if isinstance(entry.resource, Gate))
+    return next((gate for gate in gates if gate.boot_scoped and not _holds(gate, snapshot)), None)
+
+
+def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Step:
     told = difference(plan, gate, snapshot)
-    if snapshot.reboot_due != snapshot.boot_id and _rebooted(plan, ledger):
+    told_apart = snapshot.trial is not None and snapshot.trial.release == _trial(plan, snapshot)
+    if not told_apart and snapshot.reboot_due != snapshot.boot_id and _rebooted(plan, ledger):
         return Stop(reason=f"after the reboot it is still {told}. {gate.remedy}")
     return _reboot(plan, told, snapshot, ledger)
 
 
 def _reboot(plan: Plan, why: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Step:
+    trial = _trial(plan, snapshot)
+    if trial is not None and _tried_in_vain(plan, trial, snapshot, ledger):
+        return Stop(reason=_failed_trial(trial, why, snapshot))
     spent = {e.boot_id for e in _since_done(plan, ledger) if e.step == "reboot"} - {snapshot.boot_id}
     if len(spent) >= budget(plan):
         return Stop(
             reason=f"{len(spent)} reboots were spent on this plan and another one is due ({why}); "
             "a loop is more likely than progress. Look at the node, then run again with --retry"
         )
-    return Reboot(boot_id=snapshot.boot_id, why=why, trial=_trial(plan, snapshot))
+    return Reboot(boot_id=snapshot.boot_id, why=why, trial=trial)
+
+
+def _tried_in_vain(plan: Plan, release: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> bool:
+    """Was this very kernel started once, and is it not the default for all that?
+
+    The node's own record says so; this controller's ledger, whether another plan ordered it, or a person has asked
+    again since. A trial that another controller ordered is not in it, and counts.
+    """
+    trial = snapshot.trial
+    if trial is None or trial.release != release or trial.changed or trial.boot_id == snapshot.boot_id:
+        return False
+    reboots = [n for n, e in enumerate(ledger) if e.step == "reboot"]
+    ordered = next((n for n in reversed(reboots) if ledger[n].boot_id == trial.boot_id), None)
+    if ordered is not None and ledger[ordered].plan != plan.digest:
+        return False
+    latest = reboots[-1] if reboots else -1
+    return not any(e.step == "retry" for e in ledger[latest + 1 :])
+
+
+def _failed_trial(release: str, why: str, snapshot: Snapshot) -> str:
+    came = (
+        f"and the node came back on {snapshot.kernel}"
+        if snapshot.kernel != release
+        else f"but {why}; unless that is mended the node resets itself and boots its old kernel"
+    )
+    return (
+        f"kernel {release} was booted on trial, {came}. It is not tried again as it is. The console of that boot, or "
+        "`journalctl -k -b -1` where the journal is kept, tells what went wrong; mend it and rebuild the initrd or "
+        "change the plan, then run again; --retry tries the same kernel once more"
+    )
 
 
 def _trial(plan: Plan, snapshot: Snapshot) -> str | None:

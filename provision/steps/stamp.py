@@ -6,7 +6,29 @@ here; the fingerprint by the node itself (`provision.probe.fingerprint`), with o
 
 from __future__ import annotations
 
-from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Unit, canonical, digest
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    Packages,
+    Plan,
+    Repository,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+    canonical,
+    digest,
+)
+from provision.platforms.settings import files_of
 
 VERSION = "v1"
 """Changes when the canonical form does, and makes every derived resource due once."""
@@ -28,13 +50,20 @@ def _input(plan: Plan, name: str) -> str:
     match resource:
         case Derived():
             return desired(plan, resource)
-        case Packages() | File() | Directory() | Unit() | BootEntry() | Gate():
+        case KernelArguments():
+            # What they come to: a source in better words must not cost a reboot.
+            return "\n".join(canonical(file) for file in files_of(resource))
+        case Packages() | File() | Directory() | Unit() | BootEntry() | Gate() | Repository() | Symlink():
+            return canonical(resource)
+        case Alternatives() | Fragment() | Module() | Sysctl() | Group() | User() | Manual():
             return canonical(resource)
 
 
 def boot_scoped(plan: Plan, name: str) -> bool:
     """Does a change of this resource, or of anything it derives from, take effect only with a reboot?"""
     resource = plan.by_name[name].resource
+    if isinstance(resource, Gate):
+        return False  # it asks for a reboot where it does not hold; being asked changes nothing
     if resource.boot_scoped:
         return True
     if not isinstance(resource, Derived):
@@ -43,5 +72,7 @@ def boot_scoped(plan: Plan, name: str) -> bool:
 
 
 def dependents(plan: Plan, name: str) -> tuple[Derived, ...]:
-    """The derived resources that name this one as an input."""
+    """The derived resources that name this one as an input: a change of it takes their stamps away. A gate has none."""
+    if isinstance(plan.by_name[name].resource, Gate):
+        return ()
     return tuple(r for e in plan.entries if isinstance(r := e.resource, Derived) and name in r.inputs)

@@ -6,13 +6,38 @@ Asserted by raising, not by `assert`, so that `python -O` does not make them pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shlex
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import assert_never
 
+from pydantic import JsonValue
 from testinfra.host import Host
 
-from provision.model import BootEntry, Derived, Directory, File, Gate, Packages, Plan, Resource, Unit
+from provision.model import (
+    Alternatives,
+    BootEntry,
+    Derived,
+    Directory,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    KernelArguments,
+    Manual,
+    Module,
+    Packages,
+    Plan,
+    Repository,
+    Resource,
+    Symlink,
+    Sysctl,
+    Unit,
+    User,
+)
 from provision.model.places import STATE
+from provision.platforms.settings import files_of
 from provision.steps import desired
 from provision.verify.grub import default_release
 
@@ -48,6 +73,26 @@ def assert_resource(host: Host, plan: Plan, resource: Resource) -> str:
             return assert_derived(host, resource, desired(plan, resource))
         case Gate():
             return assert_gate(host, resource)
+        case Manual():
+            return assert_manual(host, resource)
+        case Repository():
+            return assert_repository(host, resource)
+        case Symlink():
+            return assert_symlink(host, resource)
+        case Alternatives():
+            return assert_alternatives(host, resource)
+        case Fragment():
+            return assert_fragment(host, resource)
+        case KernelArguments():
+            return assert_kernel_arguments(host, resource)
+        case Module():
+            return assert_module(host, resource)
+        case Sysctl():
+            return assert_sysctl(host, resource)
+        case Group():
+            return assert_group(host, resource)
+        case User():
+            return assert_user(host, resource)
 
 
 def assert_packages(host: Host, resource: Packages) -> str:
@@ -130,6 +175,153 @@ def assert_gate(host: Host, resource: Gate) -> str:
     evidence = _last_line(answer.stdout) or _last_line(answer.stderr)
     told = f"not so: {resource.expect}" + (f" ({evidence})" if evidence else "")
     return _judged([told] if answer.rc != 0 else [], evidence)
+
+
+def assert_manual(host: Host, resource: Manual) -> str:
+    """A person's work is proved like a gate."""
+    return assert_gate(
+        host,
+        Gate(name=resource.name, test=resource.test, expect=resource.title, remedy=resource.instruction),
+    )
+
+
+def assert_repository(host: Host, resource: Repository) -> str:
+    """Its files are ours, and apt itself reads them so: every pair of URI and suite is one of its index targets."""
+    assert_files(host, resource)
+    told = host.run("apt-get indextargets --format %s", "$(URI)").stdout
+    wanted = [f"{uri.rstrip('/')}/" for uri in resource.uris]
+    return _judged([f"apt knows no index under {uri}" for uri in wanted if uri not in told], ", ".join(wanted))
+
+
+def assert_symlink(host: Host, resource: Symlink) -> str:
+    """By readlink(1): testinfra's `linked_to` follows every link to the end."""
+    if not host.file(resource.path).is_symlink:
+        return _judged([_not_a(host, resource.path, "symlink")], "")
+    target: str = host.check_output("readlink -n %s", resource.path)
+    return _judged([] if target == resource.target else [f"{resource.path} leads to {target}"], target)
+
+
+def assert_alternatives(host: Host, resource: Alternatives) -> str:
+    """The common name leads to the chosen program, link by link, and was chosen by hand."""
+    chosen = f"/etc/alternatives/{resource.alternative}"
+    told = []
+    ways = ((resource.link, chosen), (chosen, resource.path))
+    for path, target in ways:
+        link = host.file(path)
+        if not link.is_symlink or host.check_output("readlink -n %s", path) != target:
+            told.append(f"{path} does not lead to {target}")
+    answer = host.run("update-alternatives --query %s", resource.alternative)
+    if "Status: manual" not in answer.stdout.splitlines():
+        told.append(f"{resource.alternative} is not chosen by hand")
+    return _judged(told, f"{resource.link} leads to {resource.path}")
+
+
+def assert_fragment(host: Host, resource: Fragment) -> str:
+    """Read here, with a parser of the format; the node only hands over the file."""
+    file = host.file(resource.path)
+    if not file.is_file:
+        return _judged([_not_a(host, resource.path, "file")], "")
+    match resource.format:
+        case "shell":
+            found: JsonValue = dict(_assignments(file.content_string))
+        case "json":
+            found = _json(file.content_string)
+        case _:
+            assert_never(resource.format)
+    told = [
+        f"{'.'.join(setting.key)} in {resource.path} is {_at(found, setting.key)!r}"
+        for setting in resource.settings
+        if not _equal(_at(found, setting.key), setting.value)
+    ]
+    return _judged(told, ", ".join(".".join(setting.key) for setting in resource.settings))
+
+
+def assert_kernel_arguments(host: Host, resource: KernelArguments) -> str:
+    """Whoever boots this again gets them, and the kernel that runs was given them."""
+    assert_files(host, resource)
+    words: list[str] = host.file("/proc/cmdline").content_string.split()
+    return _judged(lacking(resource, words), " ".join(argument.word for argument in resource.arguments))
+
+
+def assert_module(host: Host, resource: Module) -> str:
+    """By /sys/module; testinfra has no module for modules, and lsmod does not know what is built in."""
+    assert_files(host, resource)
+    there: bool = host.file(f"/sys/module/{resource.module.replace('-', '_')}").is_directory
+    if resource.loaded is None or there == resource.loaded:
+        return "loaded" if there else "not loaded"
+    return _judged([f"{resource.module} is {'not ' if resource.loaded else ''}loaded"], "")
+
+
+def assert_sysctl(host: Host, resource: Sysctl) -> str:
+    """Not by testinfra's `sysctl`: it wants sysctl(8), which a small node lacks, and reads one word only."""
+    assert_files(host, resource)
+    told = []
+    for setting in resource.settings:
+        file = host.file(f"/proc/sys/{setting.key.replace('.', '/')}")
+        value = " ".join(file.content_string.split()) if file.exists else "not there"
+        if value != setting.value:
+            told.append(f"{setting.key} is {value}, not {setting.value}")
+    return _judged(told, ", ".join(f"{setting.key} = {setting.value}" for setting in resource.settings))
+
+
+def assert_group(host: Host, resource: Group) -> str:
+    group = host.group(resource.group)
+    return _judged([] if group.exists else [f"there is no group {resource.group}"], f"group {resource.group}")
+
+
+def assert_user(host: Host, resource: User) -> str:
+    user = host.user(resource.user)
+    if not user.exists:
+        return _judged([f"there is no user {resource.user}"], "")
+    belongs = user.groups
+    told = [f"{resource.user} is not in group {group}" for group in resource.groups if group not in belongs]
+    if resource.shell is not None and user.shell != resource.shell:
+        told.append(f"{resource.user} has the shell {user.shell}, not {resource.shell}")
+    return _judged(told, f"in {', '.join(belongs)}")
+
+
+def assert_files(host: Host, resource: Resource) -> None:
+    """What a resource is on disk."""
+    for file in files_of(resource):
+        assert_file(host, file)
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    """As a shell would take them, words apart; a later one of the same name wins."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for word in lexer:
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            yield name, value
+
+
+def _json(text: str) -> JsonValue:
+    try:
+        found: JsonValue = json.loads(text)
+    except ValueError as error:
+        raise AssertionError(f"no JSON: {error}") from error
+    return found
+
+
+def _at(found: JsonValue, way: Sequence[str]) -> JsonValue:
+    for key in way:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _equal(one: JsonValue, other: JsonValue) -> bool:
+    """As texts: Python takes true for 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def lacking(resource: KernelArguments, words: Sequence[str]) -> list[str]:
+    """What is wrong with a command line; of words with one name the last one counts."""
+    told = [f"{a.word} is not on the kernel's command line" for a in resource.arguments if a.word not in words]
+    wanted = {argument.name: argument.word for argument in resource.arguments}
+    counts = {word.partition("=")[0]: word for word in words}
+    overruled = [word for name, word in wanted.items() if word in words and counts[name] != word]
+    return [*told, *(f"{word} is overruled by a later word on the kernel's command line" for word in overruled)]
 
 
 def _judged(told: Sequence[str], seen: str) -> str:

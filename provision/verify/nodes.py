@@ -8,7 +8,7 @@ from pathlib import Path
 from provision.inventory import Declared, WrongInventory, read_hosts
 from provision.ledger import Reading
 from provision.model import Entry, Frozen, NodeSpec
-from provision.planning import Planned, Room, assemble
+from provision.planning import Planned, Plans
 
 
 class Target(Frozen):
@@ -33,12 +33,12 @@ def targets(inventory: Path, wanted: Sequence[str] = ()) -> dict[str, Target]:
     return {name: _target(name, hosts[name]) for name in (wanted or hosts)}
 
 
-def planned(target: Target, rooms: dict[str, Room], state: Path) -> Planned:
+def planned(target: Target, plans: Plans, state: Path) -> Planned:
     """The plan that an engine would follow for this node: from the first reading that it kept, where it kept one.
 
     Raises: provision.stack.NoFit, LookupError, provision.planning.WrongVariables.
     """
-    return assemble(target.spec, rooms, Reading(target.name, state).fitting(target.spec))
+    return plans.of(target.spec, Reading(target.name, state).fitting(target.spec))
 
 
 def resources(plans: Sequence[Planned]) -> tuple[Entry, ...]:

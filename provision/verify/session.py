@@ -15,7 +15,7 @@ from testinfra.host import Host
 from provision.inventory import WrongInventory
 from provision.ledger import state
 from provision.model import Entry, Gate, Limit, Resource
-from provision.planning import BrokenRole, Planned, Room, WrongVariables, rooms
+from provision.planning import BrokenRole, Planned, Plans, Room, WrongVariables, rooms
 from provision.stack import NoFit
 from provision.verify.limits import limits_of
 from provision.verify.nodes import Target, planned, resources, targets
@@ -53,8 +53,9 @@ class VerifySession:
         folder = Path(config.getoption("--provision-readings") or state())
         try:
             found = rooms()
+            shared = Plans(found)
             chosen = targets(Path(config.getoption("--provision-inventory")), wanted)
-            plans = {name: planned(target, found, folder) for name, target in chosen.items()}
+            plans = {name: planned(target, shared, folder) for name, target in chosen.items()}
         except (WrongInventory, BrokenRole, NoFit, WrongVariables, LookupError) as error:
             raise pytest.UsageError(str(error)) from error
         session = cls(chosen, plans, found)

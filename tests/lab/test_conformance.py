@@ -5,7 +5,9 @@ apply -> observed clean -> assertion holds -> broken by hand -> observed as drif
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,19 +21,35 @@ from testinfra.host import Host
 
 from provision.lab import Lab, Node
 from provision.model import (
+    Alternatives,
     BootEntry,
     Derived,
     Directory,
     File,
+    Fragment,
     Frozen,
     Gate,
+    Group,
+    KernelArgument,
+    KernelArguments,
+    Manual,
+    Module,
+    ModuleOption,
     Package,
     Packages,
     Plan,
+    Repository,
     Resource,
+    Setting,
+    SigningKey,
+    Symlink,
+    Sysctl,
+    SysctlSetting,
     Unit,
+    User,
 )
-from provision.planning import rooms
+from provision.model.openpgp import fingerprints
+from provision.planning import Plans, rooms
 from provision.platforms import platform_for
 from provision.probe import parse, probe_program
 from provision.steps import drift
@@ -101,12 +119,61 @@ def written(text: str, path: str) -> str:
     return f"mkdir -p {quote(str(Path(path).parent))} && printf %s {quote(text)} >{quote(path)}"
 
 
+ARCHIVE = Path(__file__).parent / "archive"
+"""A stand-in: an index of one package, signed once with a key that was then thrown away."""
+
+
+def stand_in_archive(name: str, key: str) -> Repository:
+    armour = (ARCHIVE / f"{key}.asc").read_text()
+    return Repository(
+        name=name,
+        uris=("file:/srv/stand-in",),
+        suites=("./",),
+        key=SigningKey(armour=armour, fingerprints=fingerprints(armour)),
+    )
+
+
+def as_started() -> KernelArgument:
+    """A container shares its host's kernel, so a word that this one was started with is there too."""
+    words = Path("/proc/cmdline").read_text().split(" -- ")[0].split()
+    names = [word.partition("=")[0] for word in words]
+    for name, word in zip(names, words, strict=True):
+        if names.count(name) == 1 and re.fullmatch(r"[a-z_]+=[a-z0-9]+", word):
+            return KernelArgument(name=name, value=word.partition("=")[2], source="/proc/cmdline")
+    raise LookupError("this kernel was started without a plain argument")
+
+
+A_MODULE = next(path.name for path in sorted(Path("/sys/module").iterdir()) if path.name.isalpha())
+"""That one is there as well, and cannot be taken out: what hides it is gone with a reboot."""
+
+WRITABLE = (
+    "mkdir -p /run/own-proc && mount -t proc none /run/own-proc && mount --bind /run/own-proc/sys/net /proc/sys/net"
+)
+"""The node's network settings are its own, but systemd-nspawn lets nobody write to them."""
+
+DAEMON = """\
+{"registry-mirrors": ["https://mirror.example"], "log-opts": {"max-size": "10m", "max-file": "3"}, "é": 1e3}
+"""
+
+DEFAULTS = """\
+# What others say, with a key of ours that was once something else:
+GRUB_TIMEOUT=5
+GRUB_DEFAULT=0
+if false; then
+    GRUB_TIMEOUT_STYLE=menu
+fi
+# and how it ends
+"""
+
+
 class Row(Frozen):
     """`resources`: the last one is put to the test, those before are what it stands on. Commands run as root."""
 
     resources: tuple[Resource, ...]
     broken_by: tuple[str, ...]
     prepare: str = "true"
+    person: str = ""
+    """What a person does, where the run can only stop and ask for it."""
 
     @property
     def tested(self) -> Resource:
@@ -180,6 +247,169 @@ TABLE = (
         ),
         broken_by=("echo no >/etc/conformance/answer", "rm /etc/conformance/answer"),
     ),
+    Row(
+        resources=(stand_in_archive("vendor", "vendor"),),
+        prepare=" && ".join(
+            written((ARCHIVE / name).read_text(), f"/srv/stand-in/{name}") for name in ("InRelease", "Packages")
+        ),
+        broken_by=(
+            "rm /etc/apt/sources.list.d/provision-vendor.sources",
+            "sed -i /Signed-By/d /etc/apt/sources.list.d/provision-vendor.sources",
+            "echo 'Enabled: no' >>/etc/apt/sources.list.d/provision-vendor.sources",
+            "echo >/etc/apt/keyrings/provision-vendor.asc",
+        ),
+    ),
+    Row(
+        resources=(Symlink(name="link", path="/srv/conformance links/it's", target="../some where"),),
+        broken_by=(
+            "ln -sfn /elsewhere '/srv/conformance links/it'\\''s'",
+            "rm '/srv/conformance links/'*",
+            "cd '/srv/conformance links' && rm * && echo text >it\\'s",
+        ),
+    ),
+    Row(
+        resources=(
+            Alternatives(
+                name="choice", alternative="conformance", link="/usr/local/bin/conformance", path="/opt/conformance/one"
+            ),
+        ),
+        prepare=" && ".join(
+            (
+                written("1", "/opt/conformance/one"),
+                written("2", "/opt/conformance/two"),
+                "update-alternatives --install /usr/local/bin/conformance conformance /opt/conformance/two 50",
+            )
+        ),
+        broken_by=(
+            "update-alternatives --set conformance /opt/conformance/two",
+            "update-alternatives --auto conformance",
+            "update-alternatives --remove-all conformance",
+            "rm /usr/local/bin/conformance",
+            "ln -sfn /opt/conformance/two /etc/alternatives/conformance",
+        ),
+    ),
+    Row(
+        resources=(
+            Fragment(
+                name="defaults",
+                path="/etc/default/conformance",
+                format="shell",
+                settings=(
+                    Setting(key=("GRUB_DEFAULT",), value="saved"),
+                    Setting(key=("GRUB_TIMEOUT_STYLE",), value="hidden, it's 100% & a=b"),
+                ),
+            ),
+        ),
+        prepare=written(DEFAULTS, "/etc/default/conformance"),
+        broken_by=(
+            "sed -i s/saved/0/ /etc/default/conformance",
+            "echo GRUB_DEFAULT=1 >>/etc/default/conformance",
+            "sed -i /^GRUB_DEFAULT/d /etc/default/conformance",
+            "rm /etc/default/conformance",
+        ),
+    ),
+    Row(
+        resources=(
+            Packages(name="json-tool", packages=(Package(name="jq"),)),
+            Fragment(
+                name="daemon-settings",
+                path="/etc/conformance.d/daemon.json",
+                format="json",
+                settings=(
+                    Setting(key=("runtimes", "nvidia.of ours", "path"), value="nvidia-container-runtime"),
+                    Setting(key=("features",), value={"cdi": True}),
+                    Setting(key=("log-opts", "max-file"), value="5"),
+                ),
+            ),
+        ),
+        prepare=written(DAEMON, "/etc/conformance.d/daemon.json"),
+        broken_by=(
+            "sed -i s/true/1/ /etc/conformance.d/daemon.json",
+            'echo "{}" >/etc/conformance.d/daemon.json',
+            "rm /etc/conformance.d/daemon.json",
+        ),
+    ),
+    Row(
+        resources=(KernelArguments(name="arguments", arguments=(as_started(),), needs=()),),
+        broken_by=(
+            "rm /etc/default/grub.d/zz-provision-arguments.cfg",
+            "echo >>/etc/default/grub.d/zz-provision-arguments.cfg",
+            "echo quiet >/tmp/cmdline && mount --bind /tmp/cmdline /proc/cmdline",
+        ),
+    ),
+    Row(
+        resources=(
+            Module(
+                name="there",
+                module=A_MODULE,
+                loaded=True,
+                options=(ModuleOption(name="a", value="b=c;d"),),
+                needs=(),
+                boot_scoped=True,
+            ),
+        ),
+        broken_by=(
+            "rm /etc/modules-load.d/provision-there.conf",
+            "echo options >/etc/modprobe.d/provision-there.conf",
+            "mount -t tmpfs none /sys/module",
+        ),
+    ),
+    Row(
+        resources=(Module(name="kept-out", module="no-such", loaded=False, needs=(), boot_scoped=True),),
+        broken_by=(
+            "rm /etc/modprobe.d/provision-kept-out.conf",
+            f"mount -t tmpfs none /sys/module && mkdir /sys/module/no_such /sys/module/{A_MODULE}",
+        ),
+    ),
+    Row(
+        resources=(
+            Sysctl(
+                name="network",
+                settings=(
+                    SysctlSetting(key="net.ipv4.tcp_rmem", value="4096 131073 16777216"),
+                    SysctlSetting(key="net.ipv4.conf.all.log_martians", value="1"),
+                ),
+                needs=(),
+            ),
+        ),
+        prepare=WRITABLE,
+        broken_by=(
+            "echo 0 >/proc/sys/net/ipv4/conf/all/log_martians",
+            "echo 4096 131072 16777216 >/proc/sys/net/ipv4/tcp_rmem",
+            "rm /etc/sysctl.d/*network.conf",
+        ),
+    ),
+    Row(resources=(Group(name="people", group="conformance", system=True),), broken_by=("groupdel conformance",)),
+    Row(
+        resources=(
+            Group(name="owners", group="conformance-owners", system=True),
+            User(
+                name="account",
+                user="conformer",
+                system=True,
+                groups=("conformance-owners", "video"),
+                shell="/usr/sbin/nologin",
+            ),
+        ),
+        broken_by=(
+            "gpasswd -d conformer video",
+            "usermod -s /bin/sh conformer",
+            "userdel conformer",
+            "userdel conformer && groupadd conformer",
+        ),
+    ),
+    Row(
+        resources=(
+            Manual(
+                name="key-enrolled",
+                title="the owner's key is not enrolled",
+                instruction="Put it in at the console",
+                test="echo the key; grep -qx yes /etc/conformance/enrolled",
+            ),
+        ),
+        person=written("yes\n", "/etc/conformance/enrolled"),
+        broken_by=("rm /etc/conformance/enrolled", "echo no >/etc/conformance/enrolled"),
+    ),
 )
 
 
@@ -211,17 +441,20 @@ class Bench:
             "inventory.py",
             f"from provision import fleet\n\nlab = fleet({[node.name for node in self.nodes]}, {told})\n",
         )
-        return planned(targets(self.inventory)[self.node.name], rooms(), self.folder / ".provision").plan
+        return planned(targets(self.inventory)[self.node.name], Plans(rooms()), self.folder / ".provision").plan
 
     def apply(self) -> None:
-        done = subprocess.run(
+        done = self.run()
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "pyinfra", "-y", "inventory.py", "deploy.py"],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def due(self, plan: Plan) -> set[str]:
         """Names of what the probe observes to differ."""
@@ -280,14 +513,71 @@ def test_what_is_applied_is_what_is_observed_and_asserted(bench: Bench, asked: H
         assert bench.due(plan) == set()
         assert_resource(asked, plan, row.tested)
 
+    def mend() -> None:
+        if not row.person:
+            return bench.apply()
+        stopped = bench.run()
+        assert stopped.returncode == 1
+        assert isinstance(row.tested, Manual)
+        assert row.tested.instruction in stopped.stdout + stopped.stderr
+        return bench.by_hand(row.person)
+
     amiss()
-    bench.apply()
+    mend()
     well()
     for hand in row.broken_by:
         bench.by_hand(hand)
         amiss()
-        bench.apply()
+        mend()
         well()
+
+
+def test_a_key_that_signs_nothing_there_leaves_a_repository_as_it_was(bench: Bench) -> None:
+    row = next(row for row in TABLE if isinstance(row.tested, Repository))
+    bench.by_hand(row.prepare)
+    bench.declare(*row.resources)
+    bench.apply()
+    files = "cd /etc/apt && ls -A keyrings sources.list.d && cat sources.list.d/*vendor* keyrings/*vendor*"
+    before = bench.node.sudo(files).stdout
+    bench.declare(stand_in_archive("vendor", "stranger"))
+    refused = bench.run()
+    assert refused.returncode == 1
+    assert "is left as it was" in refused.stdout + refused.stderr
+    assert bench.node.sudo(files).stdout == before
+    bench.by_hand("apt-get -qq update")
+
+
+def test_what_others_wrote_stays_where_it_was(bench: Bench) -> None:
+    rows = [row for row in TABLE if isinstance(row.tested, Fragment)]
+    for row in rows:
+        bench.by_hand(row.prepare)
+    bench.by_hand("chown lab:lab /etc/default/conformance && chmod 640 /etc/default/conformance")
+    bench.declare(*(resource for row in rows for resource in row.resources))
+    bench.apply()
+    ours = 'GRUB_DEFAULT="saved"', 'GRUB_TIMEOUT_STYLE="hidden, it\'s 100% & a=b"\n'
+    assert (
+        bench.node.sudo("cat /etc/default/conformance").stdout == DEFAULTS.replace("GRUB_DEFAULT=0", ours[0]) + ours[1]
+    )
+    assert bench.node.sudo("stat -c '%U %G %a' /etc/default/conformance").stdout.strip() == "lab lab 640"
+    kept = json.loads(bench.node.sudo("cat /etc/conformance.d/daemon.json").stdout)
+    assert kept | {"log-opts": None} == json.loads(DAEMON) | {"log-opts": None} | {
+        "runtimes": {"nvidia.of ours": {"path": "nvidia-container-runtime"}},
+        "features": {"cdi": True},
+    }
+    assert kept["log-opts"] == {"max-size": "10m", "max-file": "5"}
+    assert list(kept)[:3] == ["registry-mirrors", "log-opts", "é"]
+
+
+@pytest.mark.parametrize("path", [row.tested.path for row in TABLE if isinstance(row.tested, Fragment)])
+def test_a_file_that_its_reader_would_refuse_is_left_alone(bench: Bench, path: str) -> None:
+    row = next(row for row in TABLE if isinstance(row.tested, Fragment) and row.tested.path == path)
+    bench.by_hand(written("it's {", path))
+    bench.declare(*row.resources)
+    refused = bench.run()
+    assert refused.returncode == 1
+    assert f"{path} is left as it is" in refused.stdout + refused.stderr
+    assert bench.node.sudo(f"cat {path}; ls -A {Path(path).parent} | grep -c provision").stdout == "it's {0\n"
+    bench.by_hand(f"rm {path}")
 
 
 def verified(bench: Bench, out: Path) -> tuple[int, Summary]:

@@ -3,32 +3,99 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from provision.model import (
+    Alternatives,
+    AlternativeState,
     BootEntry,
     Derived,
     Directory,
     Entry,
     File,
     FileState,
+    Fragment,
     Gate,
     GateState,
+    Group,
+    KernelArgument,
+    KernelArguments,
     LedgerEntry,
+    Manual,
+    Module,
+    ModuleOption,
     Packages,
     PackageState,
     Plan,
+    Repository,
     Resource,
+    Setting,
+    SigningKey,
     Snapshot,
+    Symlink,
+    Sysctl,
+    SysctlSetting,
     Unit,
     UnitState,
+    User,
+    UserState,
 )
+from provision.model.machine import LoadedModule
+from provision.model.openpgp import fingerprints
+from provision.platforms import fragment
+from provision.platforms.settings import files_of
 from provision.steps import desired
 
 VERSION = "1.2.3-artificial"
 RELEASE = "1.2.3-artificial-64k"
 OLD_RELEASE = "1.0.0-artificial"
+
+
+KEYS = Path(__file__).parents[1] / "lab" / "archive"
+
+
+def signing_key(name: str = "vendor") -> SigningKey:
+    armour = (KEYS / f"{name}.asc").read_text()
+    return SigningKey(armour=armour, fingerprints=fingerprints(armour))
+
+
+def arguments(**words: str | None) -> KernelArguments:
+    """`a_b="1"` -> `a_b=1`; None -> a word alone."""
+    made = tuple(KernelArgument(name=name, value=value, source="a guide") for name, value in words.items())
+    return KernelArguments(name="arguments", arguments=made, needs=())
+
+
+REPOSITORY = Repository(
+    name="vendor", uris=("https://example.org/apt",), suites=("stable",), components=("main",), key=signing_key()
+)
+ALTERNATIVES = Alternatives(name="choice", alternative="tool", link="/usr/bin/tool", path="/opt/tool")
+SHELL = Fragment(name="defaults", path="/etc/default/x", format="shell", settings=(Setting(key=("KEY",), value="a b"),))
+JSON = Fragment(
+    name="daemon-settings",
+    path="/etc/x.json",
+    format="json",
+    settings=(Setting(key=("a", "b.c"), value={"d": [1, True]}), Setting(key=("e",), value=None)),
+)
+LOADED = Module(name="there", module="a-b", loaded=True, options=(ModuleOption(name="o", value="1"),))
+SETTINGS: tuple[Resource, ...] = (
+    REPOSITORY,
+    Symlink(name="link", path="/srv/it's", target="../some where"),
+    ALTERNATIVES,
+    SHELL,
+    JSON,
+    arguments(quiet=None, init_on_alloc="0"),
+    LOADED,
+    Module(name="kept-out", module="rival", loaded=False, options=(ModuleOption(name="modeset", value="0"),)),
+    Module(name="tuned", module="own", options=(ModuleOption(name="a", value="1;2"),), boot_scoped=True),
+    Sysctl(name="network", settings=(SysctlSetting(key="net.ipv4.tcp_rmem", value="1 2 3"),)),
+    Group(name="people", group="people", system=True),
+    User(name="account", user="daemon-user", system=True, groups=("people", "video"), shell="/usr/sbin/nologin"),
+    Manual(name="enrolled", title="the key is enrolled", instruction="Enrol it at the console.", test="true # it's"),
+)
+"""One or more of every kind that is not a file, package, unit, or consequence."""
 
 
 def machine(**fields: Any) -> Snapshot:
@@ -66,9 +133,29 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             status = "hi" if hold else "ii"
             states = {p.name: PackageState(version=p.version.replace("*", "1"), status=status) for p in packages}
             return _with(snapshot, "packages", states)
-        case File(path=path, content=content, mode=mode):
-            sha256 = hashlib.sha256(content.encode()).hexdigest()
-            return _with(snapshot, "files", {path: FileState(type="file", mode=mode, owner="root", sha256=sha256)})
+        case File() | Repository():
+            return _written(resource, snapshot)
+        case KernelArguments(arguments=arguments):
+            words = " ".join([snapshot.cmdline, *(argument.word for argument in arguments)])
+            return _written(resource, snapshot).model_copy(update={"cmdline": words})
+        case Module(module=module, loaded=loaded):
+            there = {module.replace("-", "_"): LoadedModule()} if loaded else {}
+            return _with(_written(resource, snapshot), "modules", there)
+        case Sysctl(settings=values):
+            return _with(_written(resource, snapshot), "sysctls", {value.key: value.value for value in values})
+        case Symlink(path=path, target=target):
+            return _with(snapshot, "files", {path: FileState(type="symlink", target=target)})
+        case Alternatives(alternative=alternative, link=link, path=path):
+            snapshot = _with(snapshot, "alternatives", {alternative: AlternativeState(manual=True, path=path)})
+            target = f"/etc/alternatives/{alternative}"
+            return _with(snapshot, "files", {link: FileState(type="symlink", target=target)})
+        case Fragment(name=name, format=form, settings=values):
+            told = {fragment.key(v, form): fragment.text(v) if form == "shell" else json.dumps(v.value) for v in values}
+            return _with(snapshot, "fragments", {name: told})
+        case Group(group=group):
+            return snapshot.model_copy(update={"groups": snapshot.groups | {group}})
+        case User(user=user, groups=groups, shell=shell):
+            return _with(snapshot, "users", {user: UserState(shell=shell or "/bin/sh", groups=frozenset(groups))})
         case Directory(path=path, mode=mode):
             return _with(snapshot, "files", {path: FileState(type="directory", mode=mode, owner="root")})
         case Unit(unit=unit, enabled=enabled, running=running):
@@ -81,8 +168,18 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             print_ = hashlib.sha256(name.encode()).hexdigest()[:16]
             snapshot = _with(_with(snapshot, "files", made), "prints", {name: print_})
             return _with(snapshot, "stamps", {name: f"{desired(wanted, resource)}-{print_}"})
-        case Gate(name=name):
+        case Gate(name=name) | Manual(name=name):
             return _with(snapshot, "gates", {name: GateState(holds=True)})
+
+
+def _written(resource: Resource, snapshot: Snapshot) -> Snapshot:
+    states = {
+        file.path: FileState(
+            type="file", mode=file.mode, owner="root", sha256=hashlib.sha256(file.content.encode()).hexdigest()
+        )
+        for file in files_of(resource)
+    }
+    return _with(snapshot, "files", states)
 
 
 def _with(snapshot: Snapshot, field: str, states: dict[str, Any]) -> Snapshot:

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import grp
+import hashlib
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from samples import gate, plan
+from samples import SETTINGS, gate, plan
 
-from provision.model import Derived, Directory, File, Package, Packages, Plan, Snapshot, Unit
+from provision.model import (
+    Derived,
+    Directory,
+    File,
+    FileState,
+    Fragment,
+    Group,
+    Manual,
+    Module,
+    Package,
+    Packages,
+    Plan,
+    Resource,
+    Setting,
+    Snapshot,
+    Sysctl,
+    SysctlSetting,
+    Unit,
+    User,
+)
 from provision.model.places import RUN, STATE
+from provision.platforms.settings import files_of
 from provision.probe import BOOT_ID, Unreadable, fingerprint, parse, probe_program, program
 from provision.probe.parse import FIELDS
+from provision.probe.program import AT_ONCE, FUNCTIONS
+from provision.steps import difference
 
 SHELLS = [
     pytest.param(words, id=words[-1] if len(words) == 1 else "busybox")
@@ -250,6 +276,143 @@ class TestHostileValues:
         assert list(here.snapshot(plan([File(name="f", path=path, content="x")]), shell).files) == [path]
 
 
+NAMES = [
+    "a b",
+    "$(touch x)",
+    "a'b",
+    "-n",
+    "é",
+    "*",
+    "a\\b",
+    " before",
+    "behind ",
+    "~",
+    "\x7f",
+    *map(str, range(AT_ONCE)),
+]
+
+ODD = """\
+mkdir folder closed closed/in; mkfifo pipe; chmod 700 closed; echo x >secret; chmod 600 secret
+ln -s folder to-folder; ln -s nothing to-nothing; ln -s 0 to-file; ln -s closed/in to-closed
+"""
+
+SYSTEMCTL = """\
+#!/bin/sh
+verb=$1; shift
+for unit; do
+  case $verb$unit in
+  is-enableda.service) echo enabled ;; is-activea.service) echo active ;;
+  is-enabledb.timer) echo alias ;; is-activeb.timer) echo failed ;;
+  is-enabled*) {absent} ;; is-active*) echo inactive ;;
+  esac
+done
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+class TestManyAtOnce:
+    """One program about many gives what one program about each gives."""
+
+    def answers(self, here: Here, commands: Sequence[str], shell: list[str], become: Sequence[str] = ()) -> list[str]:
+        text = program("\n".join([FUNCTIONS, *commands])).replace("PATH=", f"PATH={here.state}:")
+        return sorted(here.read(text, shell, become).splitlines())
+
+    def shim(self, here: Here, name: str, text: str) -> None:
+        (here.state / name).write_text(text)
+        (here.state / name).chmod(0o755)
+
+    @pytest.mark.parametrize("become", [(), pytest.param(NOBODY, marks=needs_root)], ids=["root", "nobody"])
+    @pytest.mark.parametrize("kind", ["file", "folder"])
+    def test_files_and_folders_of_every_sort(
+        self, here: Here, tmp_path: Path, shell: list[str], kind: str, become: Sequence[str]
+    ) -> None:
+        subprocess.run(["sh", "-euc", ODD], cwd=tmp_path, check=True)
+        for name in NAMES:
+            (tmp_path / name).write_text(f"content of {name}")
+        absent = [tmp_path / name for name in ("absent", "closed/absent", "closed/in")]
+        paths = [quote(str(path)) for path in [*tmp_path.iterdir(), *absent]]
+        each = self.answers(here, [f"{kind} {path}" for path in paths], shell, become)
+        assert self.answers(here, [f"{kind}s {' '.join(paths)}"], shell, become) == each
+        assert len(each) > len(NAMES)
+
+    @pytest.mark.parametrize("gone", ["0", "1", "2"])
+    @pytest.mark.parametrize("tool", ["stat", "sha256sum"])
+    def test_a_file_that_vanishes_meanwhile(
+        self, here: Here, tmp_path: Path, shell: list[str], tool: str, gone: str
+    ) -> None:
+        paths = [tmp_path / name for name in "012"]
+        for path in paths:
+            path.write_text(path.name)
+        asked = [f"file {path}" for path in paths if path.name != gone]
+        self.shim(here, tool, f'#!/bin/sh\nrm -f {tmp_path}/{gone}\nexec /usr/bin/{tool} "$@"\n')
+        assert self.answers(here, [f"files {' '.join(map(str, paths))}"], shell) == self.answers(here, asked, shell)
+
+    @pytest.mark.parametrize("absent", ["echo not-found", ":", "exit 1"])
+    def test_units(self, here: Here, shell: list[str], absent: str) -> None:
+        """The states of units that are not there, as systemd 257 tells them, and as 252 does not."""
+        self.shim(here, "systemctl", SYSTEMCTL.replace("{absent}", absent))
+        units = ["a.service", "absent.service", "b.timer"]
+        each = self.answers(here, [f"unit {unit}" for unit in units], shell)
+        assert self.answers(here, [f"units {' '.join(units)}"], shell) == each
+        assert each[0] == "unit\ta.service\tenabled\tactive"
+        assert each[2] == "unit\tb.timer\talias\tfailed"
+
+
+def of_this_machine(folder: Path) -> list[Resource]:
+    """Settings that are as this machine has them, whatever machine it is."""
+    module = next(path.name for path in sorted(Path("/sys/module").iterdir()))
+    version = Path("/proc/sys/kernel/osrelease").read_text().strip()
+    ranges = " ".join(Path("/proc/sys/net/ipv4/tcp_rmem").read_text().split())
+    group, user = grp.getgrgid(0).gr_name, pwd.getpwuid(0)
+    (folder / "defaults").write_text('# x\nA=1\nexport A="it\'s 2"\n')
+    values = [
+        SysctlSetting(key="kernel.osrelease", value=version),
+        SysctlSetting(key="net.ipv4.tcp_rmem", value=ranges),
+    ]
+    setting = Setting(key=("A",), value="it's 2")
+    return [
+        Sysctl(name="values", settings=tuple(values)),
+        Module(name="there", module=module, loaded=True),
+        Module(name="not-there", module="no-such-module", loaded=False),
+        Group(name="first-group", group=group),
+        User(name="first-user", user=user.pw_name, groups=(group,), shell=user.pw_shell),
+        Fragment(name="defaults", path=str(folder / "defaults"), format="shell", settings=(setting,)),
+        Manual(name="by-hand", title="it is done", instruction="do it", test="echo done"),
+    ]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+class TestSettings:
+    def test_what_is_as_wanted_is_read_so(self, here: Here, tmp_path: Path, shell: list[str]) -> None:
+        resources = of_this_machine(tmp_path)
+        limits = {resource.name: resource.model_copy(update={"needs": ()}) for resource in resources}
+        wanted = plan(list(limits.values()))
+        snapshot = here.snapshot(wanted, shell)
+        assert snapshot.gates["by-hand"].evidence == "done"
+        for resource in limits.values():
+            on_disk = {file.path: state(file) for file in files_of(resource)}
+            told = snapshot.model_copy(update={"files": {**snapshot.files, **on_disk}})
+            assert difference(wanted, resource, told) == ""
+
+    def test_what_is_not_there_is_told_to_be_missing(self, here: Here, shell: list[str]) -> None:
+        snapshot = here.snapshot(plan(SETTINGS), shell)
+        assert {r.name for r in SETTINGS if not difference(plan(SETTINGS), r, snapshot)} == {"enrolled"}
+
+    @needs_root
+    def test_what_may_not_be_read_is_told_to_be_hidden(self, here: Here, tmp_path: Path, shell: list[str]) -> None:
+        (tmp_path / "secret").write_text("A=1\n")
+        (tmp_path / "secret").chmod(0o600)
+        setting = Setting(key=("A",), value="1")
+        secret = Fragment(name="secret", path=str(tmp_path / "secret"), format="shell", settings=(setting,))
+        told = here.snapshot(plan([secret]), shell, NOBODY).hidden
+        assert told["fragment secret"] == "not readable for this user"
+
+
+def state(file: File) -> FileState:
+    digest = hashlib.sha256(file.content.encode()).hexdigest()
+    return FileState(type="file", mode=file.mode, owner="root", sha256=digest)
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 class TestFingerprint:
     """Made by a program under `set -eu`, checked by the probe without it: they must agree, whatever is there."""
@@ -278,6 +441,20 @@ class TestFingerprint:
         (tmp_path / "b").write_text("two")
         after = self.both(here, wanted, shell)
         assert before[0] == before[1] != after[0] == after[1]
+
+    @pytest.mark.parametrize("names", [("dpkg",), ("dpkg", "bash"), ("there-is-none", "dpkg"), ("there-is-none",)])
+    def test_what_several_derive_from_is_the_same_for_each(
+        self, here: Here, shell: list[str], names: tuple[str, ...]
+    ) -> None:
+        packages = Packages(name="packages", packages=tuple(Package(name=name) for name in names))
+        derived = [
+            Derived(name=f"d{n}", inputs=("packages", "/etc/passwd", "/there/is/none")[: n + 1], command=":")
+            for n in range(3)
+        ]
+        told = here.snapshot(plan([packages, *derived]), shell).prints
+        for one in derived:
+            assert self.both(here, plan([packages, one]), shell) == (told[one.name], told[one.name])
+        assert len(set(told.values())) == 3
 
     def test_it_tells_of_content_mode_package_and_upstream_stamp(
         self, here: Here, tmp_path: Path, shell: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from samples import VERSION, gate, plan
+from samples import ALTERNATIVES, LOADED, REPOSITORY, SHELL, VERSION, arguments, gate, plan
 
 from provision.model import BootEntry, Derived, Directory, File, Package, Packages, Plan, Resource, Unit
 from provision.steps import boot_scoped, dependents, desired
@@ -25,6 +25,14 @@ def stamp(*resources: Resource) -> str:
     assert isinstance(last, Derived)
     return desired(plan(resources), last)
 
+
+CHANGED: tuple[tuple[Resource, dict[str, Any]], ...] = (
+    (REPOSITORY, {"suites": ("testing",)}),
+    (ALTERNATIVES, {"path": "/opt/other"}),
+    (SHELL, {"path": "/etc/default/y"}),
+    (arguments(quiet=None), {"arguments": arguments(splash=None).arguments}),
+    (LOADED, {"loaded": False}),
+)
 
 BEFORE = stamp(file(), derived())
 
@@ -82,10 +90,17 @@ class TestDesired:
             (Unit(name="i", unit="a.service"), Unit(name="i", unit="a.service", running=False)),
             (BootEntry(name="i", release="1"), BootEntry(name="i", release="2")),
             (gate("i", test="true"), gate("i", test="false")),
+            *((one, one.model_copy(update=update)) for one, update in CHANGED),
         ],
     )  # fmt: skip
     def test_every_kind_can_be_an_input(self, one: Resource, two: Resource) -> None:
-        assert stamp(one, derived(inputs=("i",))) != stamp(two, derived(inputs=("i",)))
+        assert stamp(one, derived(inputs=(one.name,))) != stamp(two, derived(inputs=(one.name,)))
+
+    def test_a_source_in_better_words_costs_no_reboot(self) -> None:
+        one = arguments(quiet=None)
+        words = tuple(argument.model_copy(update={"source": "better words"}) for argument in one.arguments)
+        two = one.model_copy(update={"arguments": words})
+        assert stamp(one, derived(inputs=("arguments",))) == stamp(two, derived(inputs=("arguments",)))
 
 
 class TestBootScoped:
@@ -113,6 +128,10 @@ def test_dependents_are_the_direct_ones() -> None:
     assert [d.name for d in dependents(wanted, "f")] == ["near"]
     assert [d.name for d in dependents(wanted, "near")] == ["far"]
     assert dependents(wanted, "far") == ()
+
+
+def test_a_gate_that_is_asked_takes_no_stamp_away() -> None:
+    assert dependents(plan([gate("asked"), derived("made", inputs=("asked",))]), "asked") == ()
 
 
 def test_a_stamp_holds_no_version_word() -> None:

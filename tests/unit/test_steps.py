@@ -9,9 +9,27 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import OLD_RELEASE, RELEASE, VERSION, carried_out, converged, gate, machine, noted, plan
+from samples import (
+    ALTERNATIVES,
+    JSON,
+    LOADED,
+    OLD_RELEASE,
+    RELEASE,
+    REPOSITORY,
+    SETTINGS,
+    SHELL,
+    VERSION,
+    arguments,
+    carried_out,
+    converged,
+    gate,
+    machine,
+    noted,
+    plan,
+)
 
 from provision.model import (
+    AlternativeState,
     BootEntry,
     Derived,
     Directory,
@@ -19,7 +37,12 @@ from provision.model import (
     FileState,
     Gate,
     GateState,
+    Group,
+    KernelArgument,
+    KernelArguments,
     LedgerEntry,
+    Manual,
+    Module,
     NodeSpec,
     Package,
     Packages,
@@ -27,9 +50,15 @@ from provision.model import (
     Plan,
     Resource,
     Snapshot,
+    Symlink,
+    Sysctl,
+    SysctlSetting,
     Unit,
     UnitState,
+    User,
+    UserState,
 )
+from provision.model.machine import LoadedModule
 from provision.steps import (
     Done,
     Reboot,
@@ -54,7 +83,14 @@ UNIT = Unit(name="daemon", unit="x.service")
 NO_UNIT = Unit(name="no-daemon", unit="y.service", enabled=False, running=False)
 ENTRY = BootEntry(name="default-kernel", release=RELEASE)
 GATE = gate("built", expect="it is built")
-EVERY_KIND: tuple[Resource, ...] = (FILE, DIRECTORY, PACKAGES, UNIT, NO_UNIT, ENTRY, GATE)
+LINK = Symlink(name="link", path="/srv/link", target="a")
+WORDS = arguments(quiet=None, init_on_alloc="0")
+KEPT_OUT = Module(name="kept-out", module="rival-driver", loaded=False)
+SYSCTL = Sysctl(name="values", settings=(SysctlSetting(key="net.core.a", value="1"),))
+PEOPLE = Group(name="people", group="people")
+ACCOUNT = User(name="account", user="eve", groups=("people",), shell="/bin/false")
+MANUAL = Manual(name="enrolled", title="the key is enrolled", instruction="Enrol it at the console.", test="false")
+EVERY_KIND: tuple[Resource, ...] = (FILE, DIRECTORY, PACKAGES, UNIT, NO_UNIT, ENTRY, GATE, *SETTINGS)
 ALL = plan(EVERY_KIND)
 
 
@@ -100,6 +136,39 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (NO_UNIT, {"units": {"y.service": UnitState(enabled="disabled", active="active")}}, "y.service is active"),
     (ENTRY, {"default_kernel": OLD_RELEASE}, f"the default boot entry is {OLD_RELEASE}, not {RELEASE}"),
     (ENTRY, {"default_kernel": ""}, f"the default boot entry is unknown, not {RELEASE}"),
+    (REPOSITORY, {"files": {}}, "/etc/apt/keyrings/provision-vendor.asc is missing; "
+     "/etc/apt/sources.list.d/provision-vendor.sources is missing"),
+    (LINK, {"files": {}}, "/srv/link is missing"),
+    (LINK, {"files": {"/srv/link": FileState(type="directory")}}, "/srv/link is a directory"),
+    (LINK, {"files": {"/srv/link": FileState(type="symlink", target="b")}}, "/srv/link leads to b, not a"),
+    (ALTERNATIVES, {"alternatives": {}}, "nothing is chosen as tool"),
+    (ALTERNATIVES, {"alternatives": {"tool": AlternativeState(manual=True, path="/b")}}, "tool is /b, not /opt/tool"),
+    (ALTERNATIVES, {"alternatives": {"tool": AlternativeState(manual=False, path="/opt/tool")}},
+     "tool is left to the packages"),
+    (ALTERNATIVES, {"files": {}}, "/usr/bin/tool is missing"),
+    (SHELL, {"fragments": {}}, "/etc/default/x: KEY is not set"),
+    (SHELL, {"fragments": {"defaults": {"KEY": "a"}}}, "/etc/default/x: KEY is a"),
+    (SHELL, {"fragments": {}, "hidden": {"fragment defaults": "not readable for this user"}},
+     "/etc/default/x is not readable for this user"),
+    (JSON, {"fragments": {"daemon-settings": {'["a", "b.c"]': '{"d":[true,true]}', '["e"]': "null"}}},
+     '/etc/x.json: a.b.c is {"d":[true,true]}'),
+    (JSON, {"fragments": {"daemon-settings": {'["a", "b.c"]': '{"d":[1,true]}'}}}, "/etc/x.json: e is not set"),
+    (JSON, {"fragments": {"daemon-settings": {'["a", "b.c"]': '{"d":[1,', '["e"]': "null"}}},
+     '/etc/x.json: a.b.c is {"d":[1,'),
+    (WORDS, {"cmdline": "BOOT_IMAGE=/x quiet"}, "the running kernel was not started with init_on_alloc=0"),
+    (WORDS, {"cmdline": "init_on_alloc=0 quiet init_on_alloc=1"},
+     "the running kernel was not started with init_on_alloc=0"),
+    (WORDS, {"cmdline": "xinit_on_alloc=0"}, "the running kernel was not started with quiet init_on_alloc=0"),
+    (WORDS, {"files": {}}, "/etc/default/grub.d/zz-provision-arguments.cfg is missing"),
+    (LOADED, {"modules": {}}, "a-b is not loaded"),
+    (KEPT_OUT, {"modules": {"rival_driver": LoadedModule()}}, "rival-driver is loaded"),
+    (SYSCTL, {"sysctls": {}}, "net.core.a is not there, not 1"),
+    (SYSCTL, {"sysctls": {"net.core.a": "2"}}, "net.core.a is 2, not 1"),
+    (PEOPLE, {"groups": frozenset()}, "there is no group people"),
+    (ACCOUNT, {"users": {}}, "there is no user eve"),
+    (ACCOUNT, {"users": {"eve": UserState(shell="/bin/sh")}},
+     "eve is not in group people and has the shell /bin/sh, not /bin/false"),
+    (MANUAL, {"gates": {"enrolled": GateState(holds=False, evidence="none")}}, "not so: the key is enrolled (none)"),
     (GATE, {"gates": {}}, "not so: it is built"),
     (GATE, {"gates": {"built": GateState(holds=False)}}, "not so: it is built"),
     (GATE, {"gates": {"built": GateState(holds=False, evidence="half of it")}}, "not so: it is built (half of it)"),
@@ -118,6 +187,26 @@ class TestDriftOfOneResource:
         wanted = plan([resource])
         ((due,),) = drift(wanted, converged(wanted).model_copy(update=instead))
         assert (due.entry.resource, due.why) == (resource, why)
+
+    @pytest.mark.parametrize("resource", [WORDS, Module(name="m", module="m", loaded=True, boot_scoped=True)])
+    def test_what_only_a_reboot_changes_is_not_due_while_one_is_owed(self, resource: Resource) -> None:
+        wanted = plan([resource])
+        there = converged(wanted).model_copy(update={"cmdline": "", "modules": {}})
+        assert drift(wanted, there) != ((),)
+        assert drift(wanted, there.model_copy(update={"reboot_due": there.boot_id})) == ((),)
+        assert drift(wanted, there.model_copy(update={"reboot_due": "an earlier boot"})) != ((),)
+
+    def test_a_module_that_is_loaded_at_once_is_due_even_then(self) -> None:
+        wanted = plan([LOADED])
+        there = converged(wanted).model_copy(update={"modules": {}})
+        assert drift(wanted, there.model_copy(update={"reboot_due": there.boot_id})) != ((),)
+
+    @pytest.mark.parametrize("cmdline", ["console=ttyS0 console=tty0 quiet", "console=tty0 quiet console=ttyS0"])
+    def test_of_words_with_one_name_the_last_is_the_last(self, cmdline: str) -> None:
+        made = [KernelArgument(name="console", value=value, source="a guide") for value in ("ttyS0", "tty0")]
+        both = KernelArguments(name="a", arguments=tuple(made), needs=())
+        there = converged(plan([both])).model_copy(update={"cmdline": cmdline})
+        assert (drift(plan([both]), there) == ((),)) == cmdline.startswith("console=ttyS0")
 
     def test_a_unit_that_does_not_exist_is_neither_enabled_nor_running(self) -> None:
         assert drift(plan([NO_UNIT]), machine()) == ((),)
@@ -143,6 +232,56 @@ class TestDriftOfOneResource:
         snapshot = converged(wanted)
         files = {"/f": snapshot.files["/f"].model_copy(update={"mode": seen})}
         assert drift(wanted, snapshot.model_copy(update={"files": files})) == ((),)
+
+
+class TestWhatAPersonMustDo:
+    BEFORE = File(name="before", path="/a", content="x")
+    AFTER = File(name="behind", path="/b", content="x")
+    ROOM = gate("room", precondition=True)
+
+    def test_what_stands_before_it_is_carried_out_first_and_then_the_run_stops(self) -> None:
+        wanted = plan([self.ROOM, self.BEFORE, MANUAL, self.AFTER])
+        first = next_step(wanted, machine(), ())
+        assert isinstance(first, Stretch)
+        assert [d.entry.name for d in first.due] == ["room", "before"]
+        then = next_step(wanted, carried_out(wanted, self.BEFORE, machine()), ())
+        assert then == Stop(reason="the key is enrolled. Enrol it at the console.")
+
+    def test_once_it_was_done_the_rest_is_carried_out(self) -> None:
+        wanted = plan([MANUAL, self.AFTER])
+        step = next_step(wanted, carried_out(wanted, MANUAL, machine()), ())
+        assert isinstance(step, Stretch)
+        assert [d.entry.name for d in step.due] == ["behind"]
+
+    def test_its_evidence_is_told(self) -> None:
+        state = GateState(holds=False, evidence="SecureBoot enabled")
+        step = next_step(plan([MANUAL]), machine(gates={"enrolled": state}), ())
+        assert step == Stop(reason="the key is enrolled (SecureBoot enabled). Enrol it at the console.")
+
+    def test_where_the_node_cannot_hold_it_nobody_is_asked(self) -> None:
+        wanted = plan([MANUAL.model_copy(update={"needs": ("hardware",)})])
+        assert isinstance(next_step(wanted, machine(limits={"hardware"}), ()), Done)
+
+
+class TestKernelArguments:
+    MENU = Derived(name="boot-menu", inputs=("arguments",), command="update-grub")
+
+    def test_what_the_running_kernel_lacks_is_written_and_then_rebooted_into(self) -> None:
+        wanted = plan([WORDS, self.MENU])
+        lost = converged(wanted).model_copy(update={"cmdline": "quiet"})
+        step = next_step(wanted, lost, ())
+        assert isinstance(step, Stretch)
+        assert [d.entry.name for d in step.due] == ["arguments", "boot-menu"]
+        owed = lost.model_copy(update={"reboot_due": lost.boot_id})
+        assert isinstance(next_step(wanted, owed, ()), Reboot)
+
+    def test_a_menu_that_never_brings_it_ends_in_a_stop_that_names_it(self) -> None:
+        wanted = plan([WORDS, self.MENU])
+        owed = converged(wanted).model_copy(update={"cmdline": "quiet", "reboot_due": "boot-1"})
+        spent = [noted(wanted, "reboot", f"boot-{number}") for number in (7, 8, 9)]
+        step = next_step(wanted, owed, spent)
+        assert isinstance(step, Stop)
+        assert "init_on_alloc=0" in step.reason
 
 
 SOURCE = File(name="source", path="/src", content="x")
@@ -540,7 +679,12 @@ def test_every_node_ends_in_done_or_stop_within_its_budget(
     else:
         pytest.fail(f"it does not settle: {step}")
     assert node.reboots <= budget(wanted)
-    assert isinstance(step, Done) == (faithful or not any(wanted.boots)), step
+    if isinstance(step, Stop) and faithful:
+        # Cut twice in a later boot, each time behind a change that awaits a reboot: the budget has room for one rerun.
+        assert len(deaths) > 1
+        assert "--retry" in step.reason
+    else:
+        assert isinstance(step, Done) == (faithful or not any(wanted.boots)), step
     if isinstance(step, Done):
         assert not any(drift(wanted, node.snapshot))
         assert node.snapshot.default_kernel == RELEASE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,29 @@ from typing import get_args
 
 import pytest
 import testinfra
+from samples import LOADED, SETTINGS, arguments
 from testinfra.host import Host
 
-from provision.model import Derived, Directory, Entry, File, Gate, Package, Packages, Plan, Resource, Unit
+from provision.model import (
+    Derived,
+    Directory,
+    Entry,
+    File,
+    Fragment,
+    Gate,
+    Group,
+    Manual,
+    Package,
+    Packages,
+    Plan,
+    Resource,
+    Setting,
+    Symlink,
+    Sysctl,
+    SysctlSetting,
+    Unit,
+    User,
+)
 from provision.steps import desired
 from provision.verify import assertions
 from provision.verify.assertions import (
@@ -21,6 +43,7 @@ from provision.verify.assertions import (
     assert_packages,
     assert_resource,
     assert_unit,
+    lacking,
 )
 
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg") is None, reason="no dpkg on this machine")
@@ -73,6 +96,72 @@ def test_what_holds_is_told_as_evidence(machine: Host) -> None:
 def test_what_differs_is_told(machine: Host, resource: Resource, told: str) -> None:
     with pytest.raises(AssertionError, match=told):
         asserted(machine, resource)
+
+
+def here(folder: Path) -> tuple[tuple[Resource, str], ...]:
+    """Resources as this machine has them, and how each is told when it is not."""
+    root = pwd.getpwuid(0)
+    (folder / "link").symlink_to("../some where")
+    (folder / "defaults").write_text("# A=0\nA=1\nB='two words'; export A=\"it's 3\"\n")
+    (folder / "daemon.json").write_text('{"a": {"b.c": [1, true]}, "d": null}')
+    shell = (Setting(key=("A",), value="it's 3"), Setting(key=("B",), value="two words"))
+    json = (Setting(key=("a", "b.c"), value=[1, True]), Setting(key=("d",), value=None))
+    return (
+        (Symlink(name="l", path=str(folder / "link"), target="../some where"), "leads to"),
+        (Fragment(name="s", path=str(folder / "defaults"), format="shell", settings=shell), "A in .* is"),
+        (Fragment(name="j", path=str(folder / "daemon.json"), format="json", settings=json), "b.c in .* is"),
+        (Group(name="g", group=grp.getgrgid(0).gr_name), "there is no group"),
+        (User(name="u", user=root.pw_name, groups=(grp.getgrgid(0).gr_name,), shell=root.pw_shell), "has the shell"),
+        (Manual(name="p", title="it is done", instruction="do it", test="echo done"), "not so: it is done"),
+    )
+
+
+WRONG: tuple[dict[str, object], ...] = (
+    {"target": "../some"},
+    {"settings": (Setting(key=("A",), value="1"),)},
+    {"settings": (Setting(key=("a", "b.c"), value=[True, True]),)},
+    {"group": "no-such-group"},
+    {"shell": "/no/such/shell"},
+    {"test": "echo no; false"},
+)
+
+
+def test_settings_are_asserted_by_other_means_than_they_are_read(machine: Host, tmp_path: Path) -> None:
+    for (resource, told), wrong in zip(here(tmp_path), WRONG, strict=True):
+        asserted(machine, resource)
+        with pytest.raises(AssertionError, match=told):
+            asserted(machine, resource.model_copy(update=wrong))
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [
+        (SETTINGS[0], "provision-vendor.asc is missing"),
+        (SETTINGS[1], "/srv/it's is missing"),
+        (SETTINGS[2], "/usr/bin/tool does not lead to /etc/alternatives/tool; .*is not chosen by hand"),
+        (SETTINGS[3], "/etc/default/x is missing"),
+        (arguments(quiet=None), "provision-arguments.cfg is missing"),
+        (LOADED, "provision-there.conf is missing"),
+        (Sysctl(name="s", settings=(SysctlSetting(key="net.a", value="1"),)), "provision-s.conf is missing"),
+        (User(name="u", user="no-such-user"), "there is no user"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_setting_that_is_not_there_is_told(machine: Host, resource: Resource, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        asserted(machine, resource)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("x quiet a=1", []),
+        ("a=1 quiet a=2", ["a=1 is overruled by a later word on the kernel's command line"]),
+        ("a=2 a=1", ["quiet is not on the kernel's command line"]),
+    ],
+)
+def test_the_last_word_on_a_command_line_counts(words: str, told: list[str]) -> None:
+    assert lacking(arguments(quiet=None, a="1"), words.split()) == told
 
 
 def test_a_file_reached_through_a_link_is_not_the_file(machine: Host, tmp_path: Path) -> None:
