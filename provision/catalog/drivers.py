@@ -25,6 +25,14 @@ class DriverPackages(Row):
     user: tuple[str, ...]
     absent: dict[Arch, tuple[str, ...]] = Field(default_factory=dict)
     dkms: dict[Modules, str]
+    precompiled: dict[Modules, tuple[str, ...]] = Field(default_factory=dict)
+    """Modules that the distribution built and signed for one kernel, `{release}`; their versions are the kernel's."""
+    persistenced: tuple[str, ...] = ()
+    """The persistence daemon; under a name without `{branch}` it has versions of its own."""
+    modprobe: tuple[str, ...] = ()
+    """What makes the driver's device nodes."""
+    fabricmanager: tuple[str, ...] = ()
+    nscq: tuple[str, ...] = ()
     repository: tuple[str, ...]
 
 
@@ -59,6 +67,10 @@ class DriverNames(Row):
     """Newest branch that is called so; None: still so."""
     kernel: dict[Modules, tuple[str, ...]]
     user: tuple[str, ...]
+    persistenced: tuple[str, ...] = ()
+    """The persistence daemon, where it is not among `user`."""
+    dkms: dict[Modules, str] = Field(default_factory=dict)
+    """What DKMS calls the modules; empty where that was not read."""
     whole: dict[Modules, tuple[str, ...]] = Field(default_factory=dict)
     """The package that pulls all of a flavour; without a pinning package it may follow the newest branch."""
     fabricmanager: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """What should be: roles become a plan."""
 
-from provision.planning.assemble import Planned, alike, assemble, names_in_order
+from provision.planning.assemble import Planned, Plans, alike, assemble, names_in_order
 from provision.planning.boot_files import boot_files
 from provision.planning.build import WrongVariables, arrange, build, instance, plan
 from provision.planning.order import BrokenOrder, check_order, in_order, order
@@ -13,6 +13,7 @@ __all__ = [
     "Context",
     "NoPlan",
     "Planned",
+    "Plans",
     "Role",
     "Room",
     "WrongVariables",

@@ -36,6 +36,26 @@ def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = 
     return Planned(spec=spec, stack=stack, plan=plan(context, rooms))
 
 
+NO_MATTER = {"node": "", "machine_id": "", "boot_id": "", "cmdline": "", "reboot_due": "", "stamps": {}, "ledger": ()}
+"""What of a first reading is the node's own, and decides nothing."""
+
+
+class Plans:
+    """The plans of a run. Nodes that are declared alike, and whose first readings say the same, share one."""
+
+    def __init__(self, rooms: dict[str, Room]) -> None:
+        self._rooms = rooms
+        self._made: dict[tuple[str, str], Planned] = {}
+
+    def of(self, spec: NodeSpec, reading: Snapshot | None) -> Planned:
+        """Arguments and errors as those of `assemble`."""
+        same = reading and reading.model_copy(update=NO_MATTER)
+        key = (canonical(spec), same.model_dump_json() if same else "")
+        if key not in self._made:
+            self._made[key] = assemble(spec, self._rooms, same)
+        return self._made[key]
+
+
 def wanted_components(spec: NodeSpec, rooms: Mapping[str, Room]) -> frozenset[str]:
     """What the resolver must choose for a node's roles: always kernel and driver, and what the roles bring."""
     brought = (room.role.component for name, room in rooms.items() if is_wanted(name, room, spec))

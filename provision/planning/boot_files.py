@@ -11,12 +11,13 @@ from provision.model import Derived, Gate, Resource
 from provision.planning.role import Context
 
 
-def boot_files(ctx: Context, inputs: tuple[str, ...]) -> Iterator[Resource]:
+def boot_files(ctx: Context, inputs: tuple[str, ...], menu: tuple[str, ...] = ()) -> Iterator[Resource]:
     """The initrd of the target kernel, the proof that /boot is complete, and the boot menu.
 
     Args:
         ctx: the node's context.
         inputs: the caller's resources that the initrd or the menu depends on.
+        menu: those that the menu alone depends on.
     """
     release = ctx.stack.version("kernel")
     yield Derived(
@@ -35,7 +36,7 @@ def boot_files(ctx: Context, inputs: tuple[str, ...]) -> Iterator[Resource]:
     )
     yield Derived(
         name="boot-menu",
-        inputs=("initrd",),
+        inputs=("initrd", *menu),
         command=ctx.platform.boot_menu(),
         boot_scoped=True,
         needs=("boot",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def _load(room: Path) -> type[Role]:
     if module_spec is None or module_spec.loader is None:
         raise BrokenRole(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(module_spec)
+    # Where annotations are looked up (`Literal` in a variable's type).
+    sys.modules[module_spec.name] = module
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:

@@ -6,13 +6,15 @@ from difflib import get_close_matches
 from functools import cache
 
 from provision.catalog import Catalog, load
-from provision.platforms.components import Component, Named, packages_of
+from provision.platforms.carriers import Carried, carried
+from provision.platforms.components import Component, Named, packages_of, precompiled_modules, spans
 from provision.platforms.debian import Debian
 from provision.platforms.pins import preferences, versionlock
 from provision.platforms.platform import Offers, Platform, VersionLock
 from provision.platforms.ubuntu import Ubuntu
 
 __all__ = [
+    "Carried",
     "Component",
     "Debian",
     "Named",
@@ -20,10 +22,13 @@ __all__ = [
     "Platform",
     "Ubuntu",
     "VersionLock",
+    "carried",
     "packages_of",
     "platform_for",
     "platform_of",
+    "precompiled_modules",
     "preferences",
+    "spans",
     "versionlock",
 ]
 

@@ -212,7 +212,8 @@ resolve || { refresh && resolve; } || die "$problem"
 reinstall
 if [ -n "$due" ]; then
     fetch || again_with_fresh_lists || failed "apt cannot get${wanted}${problem:+; $problem}"
-    get --no-remove --no-download install $wanted || failed 'the package transaction failed'
+    # Everything is here now. Not with --no-download: with it apt cannot install from a repository under file:.
+    get --no-remove install $wanted || failed 'the package transaction failed'
 fi
 check
 apt-mark -qq manual $(printf '%s\\n' "$packages" | cut -d ' ' -f 1)
@@ -319,6 +320,17 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' | awk -F '|' 's
     }'
 """
     return program(body, names="|".join(extended_regex(glob) for glob in globs))
+
+
+def none_installed(patterns: Sequence[str]) -> str:
+    """Test: no package whose whole name matches one of these extended regular expressions is installed."""
+    body = """\
+found=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' |
+    awk -F '|' 'substr($1, 2, 1) == "i" { print $2 }' | grep -E -x -e "$names" | tr '\\n' ' ') || found=
+[ -z "${found# }" ] || die "installed: $found"
+echo 'none of them is installed'
+"""
+    return program(body, names="|".join(patterns))
 
 
 def extended_regex(glob: str) -> str:

@@ -5,19 +5,21 @@ A distribution's own file adds only its names. Programs come from `apt`, `boot` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
 from provision.model import Package
 from provision.model.places import STATE
-from provision.platforms import apt, boot, dkms, pins
-from provision.platforms.platform import Platform, VersionLock
+from provision.platforms import apt, boot, dkms, module_files, pins, ready, simulation, symbols, updates
+from provision.platforms.platform import NodeFile, Platform, VersionLock
 
 LOCK_PATIENCE = 300
 """Seconds that a bring-up waits for another package manager: a first unattended upgrade takes minutes."""
 
 PREFERENCES = "/etc/apt/preferences.d/provision-driver"
+
+KERNEL_PREFERENCES = "/etc/apt/preferences.d/provision-kernel"
 
 LEDGER = f"{STATE}/ledger"
 
@@ -28,6 +30,11 @@ class AptFamily(Platform):
 
     def version_lock(self, packages: Sequence[Package]) -> VersionLock:
         return VersionLock(PREFERENCES, pins.preferences(pins.pins(packages)))
+
+    def lock_of(self, component: str, packages: Sequence[Package], never: Mapping[str, str]) -> VersionLock:
+        return VersionLock(
+            f"/etc/apt/preferences.d/provision-{component}", pins.preferences(pins.pins(packages, never))
+        )
 
     def initrd(self, release: str) -> str:
         return boot.initrd(release)
@@ -43,6 +50,44 @@ class AptFamily(Platform):
 
     def default_kernel(self) -> str:
         return boot.default_release()
+
+    def trial_files(self, release: str, seconds: int) -> Mapping[str, NodeFile]:
+        return {
+            "boot-settings": NodeFile("/etc/default/grub.d/zz-provision-boot.cfg", "644", boot.settings()),
+            "trial-entry": NodeFile("/etc/grub.d/42_provision_trial", "755", boot.trial_entry(release)),
+            "trial-dead-man": NodeFile(
+                "/etc/initramfs-tools/scripts/init-top/provision-trial", "755", boot.dead_man(seconds)
+            ),
+        }
+
+    def can_be_tried(self, release: str) -> str:
+        return boot.can_be_tried(release)
+
+    def prune_kernels(self, release: str, keep: int) -> str:
+        return boot.prune(release, keep)
+
+    def kernel_lock(self) -> VersionLock:
+        """The metapackages that pull in the newest kernel are not installed anew, and not upgraded where they are."""
+        metas = dict.fromkeys(meta for row in self.kernels for meta in row.metas)
+        return VersionLock(KERNEL_PREFERENCES, pins.preferences(pins.pins((), never=dict.fromkeys(metas, "version *"))))
+
+    def update_exceptions(self) -> VersionLock:
+        return VersionLock(updates.EXCEPTIONS, updates.exceptions((*self.kernel_globs(), *self.driver_globs())))
+
+    def update_lease(self) -> Mapping[str, NodeFile]:
+        return {
+            f"lease-{timer}": NodeFile(f"/etc/systemd/system/{timer}.service.d/provision.conf", "644", updates.LEASE)
+            for timer in updates.TIMED
+        }
+
+    def first_boot_is_over(self, seconds: int) -> str:
+        return ready.first_boot_is_over(seconds)
+
+    def secure_boot_admits(self) -> str:
+        return ready.secure_boot_admits()
+
+    def old_ofed_absent(self) -> str:
+        return ready.old_ofed_absent()
 
     def wait_for_package_locks(self) -> str:
         """Test that nobody else works with packages, asked again until it is so or patience ends."""
@@ -77,13 +122,53 @@ class AptFamily(Platform):
 
     def build_modules(self, driver: str, modules: str, release: str) -> str:
         module, version = self.dkms_module(driver, modules)
-        return dkms.build(module, version, release) + dkms.keep_verdict(self._wanted(driver, modules, release))
+        built = dkms.build(module, version, release, inputs=self._ofed_exports(release))
+        return built + dkms.keep_verdict(self._wanted(driver, modules, release))
 
     def build_log(self, driver: str, modules: str) -> str:
         return dkms.log_glob(*self.dkms_module(driver, modules))
 
     def modules_built(self, driver: str, modules: str, release: str) -> str:
         return dkms.built(self._wanted(driver, modules, release))
+
+    def ready_made(self, driver: str, modules: str, release: str) -> str:
+        # The distribution's own builds bear the upstream names (NVIDIA/gpu-driver-container 06a208c, precompiled).
+        return module_files.judged(("nvidia", "nvidia-uvm", "nvidia-modeset"), driver, release, _licence(modules))
+
+    def build_ofed(self, modules: Sequence[str], release: str) -> str:
+        return dkms.build_all(modules, release, exports=self._ofed_exports(release)[0])
+
+    def ofed_log(self, modules: Sequence[str]) -> str:
+        return dkms.log_glob(modules[0], "*")
+
+    def ofed_built(self, modules: Sequence[str], release: str) -> str:
+        return dkms.all_built(modules, release)
+
+    def build_beside_driver(self, built: Sequence[str], driver: str, modules: str, release: str) -> str:
+        # Without the path, gdrcopy takes the first driver source that it finds, which may be a stale one's
+        # (NVIDIA/gdrcopy fcec3ce, src/gdrdrv/Makefile, read 2026-11-21).
+        module, version = self.dkms_module(driver, modules)
+        source = f"/usr/src/{module}-{version}"
+        inputs = (f"{source}/nvidia/nv-p2p.h", f"{source}/dkms.conf")
+        return f"export NVIDIA_SRC_DIR={quote(source)}/nvidia\n" + dkms.build_all(built, release, inputs=inputs)
+
+    def brings_no_other_driver(self, packages: Sequence[Package], driver: str) -> str:
+        return simulation.brings_no_other(packages, self.driver_package_patterns(), driver)
+
+    def peer_memory_fits(self, modules: str, release: str) -> str:
+        return symbols.peer_memory_fits(self.module_names(modules)[-1], release)
+
+    def one_flavour(self, modules: str) -> str:
+        other = "open" if modules == "proprietary" else "proprietary"
+        return apt.none_installed(self.module_package_patterns(other))
+
+    def _ofed_exports(self, release: str) -> tuple[str, ...]:
+        """Where OFED's build leaves its symbol versions, in the order in which NVIDIA's build looks for them.
+
+        NVIDIA/open-gpu-kernel-modules df1c9a3d, kernel-open/nvidia-peermem/nvidia-peermem.Kbuild, read 2026-11-21.
+        """
+        places = (f"{self.arch}/{release}", release, "default")
+        return tuple(f"/usr/src/ofa_kernel/{place}/Module.symvers" for place in places)
 
     def one_driver_version(self, driver: str, modules: str, release: str) -> str:
         """Test that libcuda, NVML and the built modules bear the driver's version."""
@@ -108,5 +193,9 @@ class AptFamily(Platform):
 
     def _wanted(self, driver: str, modules: str, release: str) -> dkms.Wanted:
         module, version = self.dkms_module(driver, modules)
-        licence = "*GPL*" if modules == "open" else "NVIDIA"
-        return dkms.Wanted(module, version, release, self.module_names(modules), licence)
+        return dkms.Wanted(module, version, release, self.module_names(modules), _licence(modules))
+
+
+def _licence(modules: str) -> str:
+    """What modinfo says of a flavour's licence, as a shell pattern."""
+    return "*GPL*" if modules == "open" else "NVIDIA"

@@ -6,8 +6,25 @@ Seen with initramfs-tools 0.148, linux-base 4.12 and GRUB 2.12 of Debian 13 (202
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from provision.model.places import STATE
 from provision.platforms import apt
 from provision.platforms.shell import program
+
+TRIAL_WORD = "provision.trial"
+"""On the command line of a kernel that is on trial, and of no other."""
+
+TRIAL_ENTRY = "provision-trial"
+"""The id of the menu entry that starts a kernel on trial."""
+
+PANIC_SECONDS, WATCHDOG_SECONDS = 10, 60
+
+RECORD = f"{STATE}/trial"
+"""What was last put on trial: its release, the boot in which that was ordered, and a fingerprint of its files."""
+
+DEAD_MAN = "/run/provision-trial"
+"""Process id of the dead man, who resets a trial that nobody confirms. The initrd writes it, so not in our folder."""
 
 # An image that a power cut left full of zeros has its length: so its first bytes are looked at (cpio, gzip, zstd, xz,
 # lzma, lz4, lzop, bzip2).
@@ -41,8 +58,9 @@ flaw() {
 
 _COMPLETE = """\
 incompleteness() {
-    [ -n "$(releases)" ] || { echo 'there is no kernel in /boot'; return 0; }
-    for each in $(releases); do
+    set -- $(releases)
+    [ $# -gt 0 ] || { echo 'there is no kernel in /boot'; return 0; }
+    for each in "$@"; do
         ! flaw "$each" || return 0
     done
     for link in /vmlinuz /initrd.img /boot/vmlinuz /boot/initrd.img; do
@@ -149,6 +167,13 @@ set_default() {
     grub-set-default "$entry" || die "grub-set-default '$entry' failed: $environment cannot be written"
     [ "$(default_release)" = "$1" ] || die "after grub-set-default '$entry' the default is $(default_release), not $1"
 }
+# The dead man started in the initrd; what he would write to is open, so only his death keeps him from it.
+confirm() {
+    [ -s "$dead_man" ] || return 0
+    kill $(cat "$dead_man") 2>/dev/null || :
+    rm -f "$dead_man"
+    echo "the trial of the running kernel, $(uname -r), is confirmed"
+}
 # Without a saved entry the newest kernel is the default at once, before anybody tried it.
 keep_default() {
     follows_saved && [ -z "$(saved saved_entry)" ] && [ -n "$(entry_of "$(uname -r)")" ] || return 0
@@ -162,6 +187,70 @@ write_menu() {
     }
     update-grub || die 'update-grub failed'
     [ ! -s "$menu" ] || keep_default
+}
+"""
+
+# GRUB writes its environment block in place, and can do so on plain partitions and plain file systems only: these
+# lists are those of grub-mkconfig's own 00_header (check_writable, grub-common 2.12, read 2026-11-21).
+_TRIAL = """\
+cannot_clear() {
+    command -v grub-probe >/dev/null || { echo 'there is no GRUB on this node'; return 0; }
+    for layer in $(grub-probe --target=abstraction /boot/grub 2>/dev/null); do
+        case $layer in
+        diskfilter | lvm)
+            echo "/boot/grub lies on $layer, which GRUB cannot write"
+            return 0
+            ;;
+        esac
+    done
+    kind=$(grub-probe --target=fs /boot/grub 2>&1) || {
+        echo "grub-probe cannot tell what /boot/grub lies on: $kind"
+        return 0
+    }
+    case $kind in
+    btrfs | cpiofs | newc | odc | romfs | squash4 | tarfs | zfs) echo "/boot/grub is $kind, which GRUB cannot write" ;;
+    *) return 1 ;;
+    esac
+}
+guarded() {
+    awk -v wanted="$trial_entry" '
+        index($0, "menuentry ") && index($0, "\\047" wanted "\\047") { inside = 1 }
+        inside { print }
+        inside && /^[ \\t]*}[ \\t]*$/ { exit }' "$menu"
+}
+# What a trial starts, in a few bytes: the same again is not tried again.
+mark() {
+    { stat -c '%n %s %y %i' "/boot/vmlinuz-$1" "/boot/initrd.img-$1" 2>&1; guarded; } | sha256sum | cut -c1-16
+}
+"""
+
+# Of the kernel `$release`: its packages, and what else goes with them.
+_PURGE = """\
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1
+packages() {
+    {
+        dpkg-query -S "/boot/vmlinuz-$release" "/lib/modules/$release/*" "/usr/lib/modules/$release/*" 2>/dev/null |
+            sed -n '/^diversion by/d; s/: \\/.*//p' | tr -d ' ' | tr ',' '\\n'
+        dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' "linux-*-$release" 2>/dev/null |
+            awk -F '|' 'substr($1, 2, 1) != "n" { print $2 }'
+    } | sed 's/:.*//' | sort -u
+}
+purge() {
+    # What depends on the kernel goes with it: the metapackages that would bring it back.
+    gone=$(apt-get -s purge $1 2>/dev/null | awk '$1 == "Purg" || $1 == "Remv" { print $2 }' | sort -u)
+    gone=$(printf '%s\\n' ${gone:-$1})
+    strange=$(printf '%s\\n' "$gone" | grep -v '^linux-') || strange=
+    if [ -n "$strange" ]; then
+        echo "to take kernel $release off, these would go as well:" $strange
+        return 1
+    fi
+    apt-mark -qq unhold $gone || :
+    apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o APT::Get::AutomaticRemove=false \\
+        --allow-change-held-packages purge $gone || dpkg --purge --force-depends $gone
+}
+leftovers() {
+    rm -f "/boot/initrd.img-$release" "/boot/initrd.img-$release".*
+    [ ! -d "/lib/modules/$release" ] || find "/lib/modules/$release/" -depth -type d -empty -delete
 }
 """
 
@@ -184,7 +273,8 @@ def complete() -> str:
     """Test: every kernel in /boot can boot (initrd, modules), the default links resolve, dpkg is consistent."""
     body = """\
 ! incompleteness || exit 1
-echo "$(releases | wc -l) kernel(s) in /boot, each with initrd and modules: $(releases | tr '\\n' ' ' | sed 's/ $//')"
+set -- $(releases)
+echo "$# kernel(s) in /boot, each with initrd and modules: $*"
 """
     return program(*_JUDGES, body)
 
@@ -212,29 +302,170 @@ echo "$found"
 
 
 def set_default(release: str) -> str:
-    """Make `release` what GRUB boots by default. Wants GRUB_DEFAULT=saved and an entry for it in the menu."""
-    return program(_MENU, 'set_default "$release"\necho "$release boots by default: $entry"\n', release=release)
+    """Make `release` what GRUB boots by default. Wants GRUB_DEFAULT=saved and an entry for it in the menu.
+
+    If it is the running kernel, and on trial, that trial is confirmed: the node no longer reboots by itself.
+    """
+    body = """\
+set_default "$release"
+echo "$release boots by default: $entry"
+[ "$release" != "$(uname -r)" ] || confirm
+"""
+    return program(_MENU, body, release=release, dead_man=DEAD_MAN)
 
 
 def trial(release: str) -> str:
-    """Make GRUB boot `release` once. The default is saved first, so that whatever happens then ends there.
+    """Make GRUB boot `release` once, by its guarded entry. The default is saved first, so that all else ends there.
 
-    That default is what was saved before, or else the running kernel; it is never `release` itself.
+    That default is what was saved before, or else the running kernel; it is never `release` itself. What is tried is
+    written down on the node before GRUB is told, so that nobody tries the same again unasked.
     """
     body = """\
 [ -s "$menu" ] || die "there is no boot menu on this node ($menu)"
+! reason=$(cannot_clear) || die "kernel $release cannot be tried: $reason, so every boot would be the trial"
 back=$(saved saved_entry)
 [ -z "$back" ] || back=$(release_of "$back" nothing)
 if [ -z "$back" ] || [ "$back" = "$release" ]; then back=$(uname -r); fi
 [ "$back" != "$release" ] || die "kernel $release cannot be tried: it is the default and runs; nothing to fall back to"
 set_default "$back"
-entry=$(entry_of "$release")
-[ -n "$entry" ] || die "the boot menu has no entry for kernel $release"
-grub-reboot "$entry" || die "grub-reboot '$entry' failed: $environment cannot be written"
-[ "$(saved next_entry)" = "$entry" ] || die "grub-reboot '$entry' left no next_entry in $environment"
+guarded | grep -qF "/vmlinuz-$release " || die "the boot menu has no guarded entry ($trial_entry) for kernel $release"
+printf '%s %s %s\\n' "$release" "$(cat /proc/sys/kernel/random/boot_id)" "$(mark "$release")" >"$record.new"
+sync "$record.new"
+mv -f "$record.new" "$record"
+grub-reboot "$trial_entry" && [ "$(saved next_entry)" = "$trial_entry" ] || {
+    rm -f "$record"
+    die "grub-reboot '$trial_entry' failed: $environment cannot be written"
+}
 echo "the next boot tries $release, once; after that $back"
 """
-    return program(_MENU, body, release=release)
+    return program(_MENU, _TRIAL, body, release=release, trial_entry=TRIAL_ENTRY, record=RECORD)
+
+
+def tried() -> str:
+    """Print `release<TAB>boot_id<TAB>same|changed` of the last trial; nothing where there was none."""
+    body = """\
+[ -s "$record" ] || exit 0
+read -r release boot_id was <"$record"
+[ -n "$was" ] || exit 1
+now=same
+[ "$(mark "$release")" = "$was" ] || now=changed
+printf '%s\\t%s\\t%s\\n' "$release" "$boot_id" "$now"
+"""
+    return program(_MENU, _TRIAL, body, trial_entry=TRIAL_ENTRY, record=RECORD)
+
+
+def can_be_tried(release: str) -> str:
+    """Test: GRUB can start `release` once and forget it; or that kernel runs and is the default already."""
+    body = """\
+if [ "$(uname -r)" = "$release" ] && [ "$(default_release)" = "$release" ]; then
+    echo "kernel $release runs already"
+    exit 0
+fi
+! cannot_clear || exit 1
+echo 'GRUB can clear a one-time entry here'
+"""
+    return program(_MENU, _TRIAL, body, release=release)
+
+
+def settings(arguments: Sequence[str] = ()) -> str:
+    """The text of a drop-in of /etc/default/grub.d: the menu follows a saved entry; kernels get these arguments."""
+    told = [
+        "# Written by provision. A kernel becomes the default only after it has been booted once and found good.",
+        "GRUB_DEFAULT=saved",
+        "GRUB_SAVEDEFAULT=false",
+    ]
+    if arguments:
+        told.append(f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(arguments)}"')
+    return "\n".join(told) + "\n"
+
+
+# `boot` returns only when it failed, and so does a `linux` or `initrd` that reads garbage; without `insmod` first, a
+# file system that went bad could not give the command that leaves it. What the entry holds is the distribution's own.
+_ENTRY = """\
+#!/bin/sh
+# Written by provision: the menu entry that starts a kernel on trial, once. It is the distribution's own entry, guarded:
+# whatever cannot be loaded or started ends in a reset, and the default is booted.
+[ -e /boot/vmlinuz-{release} ] || exit 0
+for part in /etc/grub.d/10_linux /etc/grub.d/10_linux_zfs; do
+    [ ! -x "$part" ] || "$part" 2>/dev/null
+done | awk '
+    done {{ next }}
+    !inside && index($0, "\\047gnulinux-{release}-advanced-") {{
+        inside = 1
+        print "menuentry \\047Trial of {release} (provision)\\047 $menuentry_id_option \\047{entry}\\047 {{"
+        print "\\tinsmod reboot"
+        next
+    }}
+    !inside || $1 == "recordfail" || $1 == "savedefault" {{ next }}
+    $1 ~ /^linux(16|efi)?$/ {{ sub(/^[ \\t]*/, ""); print "\\tif " $0 " {words}; then"; next }}
+    $1 ~ /^initrd(16|efi)?$/ {{ sub(/^[ \\t]*/, ""); print "\\tif " $0 "; then"; print "\\tboot"; print "\\tfi"; next }}
+    /^[ \\t]*}}[ \\t]*$/ {{ print "\\tfi"; print "\\treboot"; print "}}"; done = 1; next }}
+    {{ print }}'
+"""
+
+
+def trial_entry(release: str) -> str:
+    """The text of a script of /etc/grub.d that writes the guarded entry of a kernel.
+
+    `release` is checked by the model to hold nothing that sh, awk or GRUB takes for something else. `panic=` covers a
+    panic; a hardware watchdog that PID 1 feeds covers a kernel that hangs after PID 1 has started.
+    """
+    words = f"panic={PANIC_SECONDS} systemd.watchdog_sec={WATCHDOG_SECONDS} {TRIAL_WORD}"
+    return _ENTRY.format(release=release, entry=TRIAL_ENTRY, words=words)
+
+
+def dead_man(seconds: int) -> str:
+    """The text of an initramfs-tools script (init-top) that resets a trial which nobody confirms within `seconds`.
+
+    It starts in the initrd and lives on behind it, so it covers a hang at any stage, a lost network and a dead
+    controller. Its program and /proc are gone by then: so the file it writes to is open, and `echo` is the shell's own.
+    """
+    return f"""\
+#!/bin/sh
+# Written by provision: a kernel on trial ({TRIAL_WORD} on its command line) is reset unless it is confirmed in time.
+[ "$1" != prereqs ] || exit 0
+read -r line </proc/cmdline
+case " $line " in
+*" {TRIAL_WORD} "*) ;;
+*) exit 0 ;;
+esac
+(
+    exec 3>/proc/sysrq-trigger 4>/dev/kmsg </dev/null >/dev/null 2>&1
+    sleep {seconds}
+    echo "<1>provision: this trial of a kernel was not confirmed in time, resetting" >&4
+    echo s >&3
+    echo u >&3
+    while [ "${{turns:=0}}" -lt 60000 ]; do turns=$((turns + 1)); done
+    echo b >&3
+) &
+echo $! >{DEAD_MAN}
+"""
+
+
+def prune(release: str, keep: int) -> str:
+    """Take off old kernels, once `release` runs and is the default: all but it and the newest `keep` others.
+
+    One that no package owns, that others than kernel packages depend on, or that is incomplete stays and is named.
+    """
+    body = """\
+[ "$(uname -r)" = "$release" ] || die "kernel $release does not run: old kernels stay"
+[ ! -s "$menu" ] || [ "$(default_release)" = "$release" ] || die "kernel $release is not the default: old kernels stay"
+target=$release
+set -- $(releases | grep -v -x -F -e "$target")
+while [ $# -gt "$keep" ]; do
+    release=$1
+    shift
+    what=$(packages)
+    [ -n "$what" ] || { echo "kernel $release stays: no package owns it"; continue; }
+    purge "$what" || { echo "kernel $release stays"; continue; }
+    leftovers
+    echo "kernel $release is taken off"
+done
+! reason=$(incompleteness) || die "$reason"
+[ ! -s "$menu" ] || write_menu
+echo "kernels in /boot: $(releases | tr '\\n' ' ')"
+"""
+    return program(*_JUDGES, _MENU, _PURGE, body, release=release, keep=str(keep))
 
 
 def withdraw(release: str) -> str:
@@ -244,7 +475,6 @@ def withdraw(release: str) -> str:
     and it is not the running one; otherwise it is completed and stays.
     """
     body = """\
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1
 configure() {
     dpkg --force-confdef --force-confold --configure -a || echo "dpkg left unfinished: $(unfinished)"
 }
@@ -258,31 +488,6 @@ survivor() {
         flaw "$each" >/dev/null || found=$each
     done
     printf '%s' "$found"
-}
-packages() {
-    {
-        dpkg-query -S "/boot/vmlinuz-$release" "/lib/modules/$release/*" "/usr/lib/modules/$release/*" 2>/dev/null |
-            sed -n '/^diversion by/d; s/: \\/.*//p' | tr -d ' ' | tr ',' '\\n'
-        dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' "linux-*-$release" 2>/dev/null |
-            awk -F '|' 'substr($1, 2, 1) != "n" { print $2 }'
-    } | sed 's/:.*//' | sort -u
-}
-purge() {
-    # What depends on the kernel goes with it: the metapackages that would bring it back.
-    gone=$(apt-get -s purge $1 2>/dev/null | awk '$1 == "Purg" || $1 == "Remv" { print $2 }' | sort -u)
-    gone=$(printf '%s\\n' ${gone:-$1})
-    strange=$(printf '%s\\n' "$gone" | grep -v '^linux-') || strange=
-    if [ -n "$strange" ]; then
-        echo "to take kernel $release off, these would go as well:" $strange
-        return 1
-    fi
-    apt-mark -qq unhold $gone || :
-    apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o APT::Get::AutomaticRemove=false \\
-        --allow-change-held-packages purge $gone || dpkg --purge --force-depends $gone
-}
-leftovers() {
-    rm -f "/boot/initrd.img-$release" "/boot/initrd.img-$release".*
-    [ ! -d "/lib/modules/$release" ] || find "/lib/modules/$release/" -depth -type d -empty -delete
 }
 links() {
     for dir in / /boot/; do
@@ -325,4 +530,4 @@ links "$to"
 menu "$to"
 echo "kernel $release $words; $to stays the default"
 """
-    return program(*_JUDGES, _IMAGE, _MENU, body, release=release)
+    return program(*_JUDGES, _IMAGE, _MENU, _PURGE, body, release=release)

@@ -7,6 +7,7 @@ What dkms does when it is killed was read in, and seen with, dkms 3.2.2 of Debia
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from provision.platforms.shell import lines, program
 
@@ -165,31 +166,155 @@ def first_error(module: str, version: str) -> str:
     )
 
 
-def built(module: str, version: str, release: str, files: Sequence[str], licence: str = "*") -> str:
-    """Test: dkms has installed `files` (module file names without `.ko`) for kernel `release`, at `version`.
+# The judgement reads every module whole, through xz and twice, and `dkms status` compares them once more: most of a
+# second of a node's time, while on a converged fleet nothing has changed. So a verdict is kept with the digests of all
+# bytes that it is about, where dkms itself would take it away with the build, and stands as long as they are the same.
+# What a digest does not tell is asked each time: dkms's own links, and that depmod would choose these very files.
+_VERDICT = """\
+verdict=$built/verdict
+question() {
+    set -- "$licence" $files
+    printf '%s\\n' "$*"
+}
+stands() {
+    [ "/var/lib/dkms/$module/kernel-$release-$arch" -ef "$built" ] || return 1
+    [ -r "$tree/source/dkms.conf" ] && [ -r "$verdict" ] || return 1
+    {
+        IFS= read -r asked && IFS= read -r told && [ "$asked" = "$(question)" ] || return 1
+        set --
+        while read -r _ path; do
+            case $path in /lib/modules/*) set -- "$@" -e "${path#"/lib/modules/$release/"}:" ;; esac
+        done
+    } <"$verdict"
+    [ $# -gt 0 ] && [ "$(grep -c -F "$@" "/lib/modules/$release/modules.dep")" = $(($# / 2)) ] &&
+        sha256sum --check --status "$verdict" 2>/dev/null
+}
+installed() {
+    find "/lib/modules/$release/updates/" "/lib/modules/$release/" -name "$1.ko" -o -name "$1.ko.*" 2>/dev/null |
+        head -n 1
+}
+judge() {
+    ! reason=$(not_installed) || die "$reason"
+    count=0
+    for name in $files; do
+        path=$(installed "$name")
+        [ -n "$path" ] || die "there is no $name.ko in /lib/modules/$release"
+        ! wrong_module "$path" || exit 1
+        [ "$(says version)" = "$version" ] || die "$path is version $(says version), not $version"
+        # shellcheck disable=SC2254
+        case $(says license) in $licence) ;; *) die "$path has licence $(says license), not $licence" ;; esac
+        grep -q -F -e "/$name.ko" "/lib/modules/$release/modules.dep" || die "depmod does not know $path"
+        count=$((count + 1))
+    done
+    echo "$module/$version is installed for kernel $release: $count modules, licence $(says license)"
+}
+"""
 
-    `licence`: a shell pattern over what `modinfo` says, e.g. `*GPL*` for modules that must be open.
+
+class Wanted(NamedTuple):
+    """Modules that dkms must have installed for a kernel."""
+
+    module: str
+    version: str
+    release: str
+    files: Sequence[str]
+    """Names of the module files, without `.ko`."""
+    licence: str = "*"
+    """A shell pattern over what `modinfo` says, e.g. `*GPL*` for modules that must be open."""
+
+
+def keep_verdict(wanted: Wanted) -> str:
+    """After `build`, as root: judge as `built` does, and keep a good verdict for it.
+
+    It never fails, because without a verdict nothing is lost but time.
     """
     body = """\
-! reason=$(not_installed) || die "$reason"
-count=0
-while read -r name; do
-    path=$(find "/lib/modules/$release/updates/" "/lib/modules/$release/" -name "$name.ko" -o -name "$name.ko.*" |
-        head -n 1) 2>/dev/null
-    [ -n "$path" ] || die "there is no $name.ko in /lib/modules/$release"
-    ! wrong_module "$path" || exit 1
-    [ "$(says version)" = "$version" ] || die "$path is version $(says version), not $version"
-    # shellcheck disable=SC2254
-    case $(says license) in $licence) ;; *) die "$path has licence $(says license), not $licence" ;; esac
-    grep -q -F -e "/$name.ko" "/lib/modules/$release/modules.dep" || die "depmod does not know $path"
-    count=$((count + 1))
-done <<EOF
-$files
-EOF
-echo "$module/$version is installed for kernel $release: $count modules, licence $(says license)"
+rm -f "$verdict"
+if told=$(judge); then
+    set -- "$built/module"/*.ko*
+    for name in $files; do set -- "$@" "$(installed "$name")"; done
+    { question && printf '%s\\n' "$told" && sha256sum "$@"; } >"$verdict.new" &&
+        sync "$verdict.new" && mv "$verdict.new" "$verdict" || :
+fi
 """
-    if not files:
+    return _judging(body, wanted)
+
+
+def built(wanted: Wanted) -> str:
+    """Test: these modules are installed as they should be."""
+    body = 'if stands; then printf "%s\\n" "$told"; else judge; fi\n'
+    return _judging(body, wanted)
+
+
+def known(wanted: Wanted) -> str:
+    """Test, without a word: what `keep_verdict` kept still stands. When it does not, nothing is known."""
+    return _judging("stands\n", wanted)
+
+
+def _judging(body: str, wanted: Wanted) -> str:
+    if not wanted.files:
         raise ValueError("a build without module files proves nothing")
+    return program(_TREE, _JUDGE, _VERDICT, body, **{**wanted._asdict(), "files": lines(wanted.files)})
+
+
+# Vendors' packages mask failures of their builds (Azure/azhpc-images 8e9d055f, utils/utilities.sh, read 2026-11-21), so
+# what is there is found by its source and judged by what dkms has installed.
+_FOUND = """\
+version_of() {
+    find /usr/src -maxdepth 2 -path "/usr/src/$1-[0-9]*/dkms.conf" | sort -V | tail -n 1 |
+        sed "s|^/usr/src/$1-||; s|/dkms.conf\\$||"
+}
+first=${modules%% *}
+[ -n "$(version_of "$first")" ] || die "no source of $first is on this node: there is no /usr/src/$first-VERSION"
+"""
+
+
+def build_all(modules: Sequence[str], release: str, exports: str = "", inputs: Sequence[str] = ()) -> str:
+    """Build and install, in this order, those modules whose source is on the node, whatever its version.
+
+    Args:
+        modules: DKMS's names; the first must be there, and what comes after it is compiled against it.
+        release: of the kernel, whose headers are on the node.
+        exports: absolute path of the symbol versions that the first leaves for the others.
+        inputs: absolute paths of what the first is compiled against beside the headers.
+    """
+    body = f"""\
+for module in $modules; do
+    version=$(version_of "$module")
+    [ -n "$version" ] || continue
+    (
+{_TREE}{_FIRST_ERROR}{_JUDGE}{_BUILD}    )
+    inputs=$exports
+done
+"""
     return program(
-        _TREE, _JUDGE, body, module=module, version=version, release=release, files=lines(files), licence=licence
+        "set -eu\n",
+        _FOUND,
+        body,
+        modules=" ".join(modules),
+        release=release,
+        exports=exports,
+        inputs=lines(inputs),
     )
+
+
+def all_built(modules: Sequence[str], release: str) -> str:
+    """Test: those modules whose source is on the node, the first among them, are installed for the kernel."""
+    body = f"""\
+told=
+for module in $modules; do
+    version=$(version_of "$module")
+    [ -n "$version" ] || continue
+{_TREE}{_JUDGE}    ! reason=$(not_installed) || die "$reason"
+    for file in "$built/module"/*.ko*; do
+        path=$(find "/lib/modules/$release/updates/" -name "${{file##*/}}" | head -n 1)
+        ! wrong_module "${{path:-$file, installed,}}" || exit 1
+        cmp -s "$file" "$path" || die "$path is not what dkms built: $file"
+        name=${{path#"/lib/modules/$release/"}}
+        grep -q -F -e "$name:" "/lib/modules/$release/modules.dep" || die "depmod would not choose $path"
+    done
+    told="${{told:+$told, }}$module/$version"
+done
+echo "installed for kernel $release: $told"
+"""
+    return program(_FOUND, body, modules=" ".join(modules), release=release)

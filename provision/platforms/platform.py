@@ -35,6 +35,15 @@ class VersionLock:
 
 
 @dataclass(frozen=True)
+class NodeFile:
+    """A whole file of the node, its mode in octal digits."""
+
+    path: str
+    mode: str
+    content: str
+
+
+@dataclass(frozen=True)
 class Platform(ABC):
     """One operating system on one architecture.
 
@@ -153,6 +162,13 @@ class Platform(ABC):
     def version_lock(self, packages: Sequence[Package]) -> VersionLock:
         """The file that keeps the package manager at these versions."""
 
+    @abstractmethod
+    def lock_of(self, component: str, packages: Sequence[Package], never: Mapping[str, str]) -> VersionLock:
+        """The file that keeps a component at these versions, and packages out that must not come from somewhere.
+
+        `never`: package -> where it must not come from, as `ComponentPackages.never` has it.
+        """
+
     # How a family does things: every program is POSIX sh; what changes the node runs as root
 
     @abstractmethod
@@ -174,6 +190,46 @@ class Platform(ABC):
     @abstractmethod
     def default_kernel(self) -> str:
         """Print the release that boots by default."""
+
+    @abstractmethod
+    def trial_files(self, release: str, seconds: int) -> Mapping[str, NodeFile]:
+        """What makes a trial boot possible and harmless, by the names of the resources that write them.
+
+        `boot-settings` and `trial-entry` belong to the boot menu, `trial-dead-man` to the initrd; an unconfirmed trial
+        ends after `seconds`.
+        """
+
+    @abstractmethod
+    def can_be_tried(self, release: str) -> str:
+        """Test: the boot loader can start a kernel once, and forget it."""
+
+    @abstractmethod
+    def prune_kernels(self, release: str, keep: int) -> str:
+        """Take off older kernels, once `release` runs and is the default: all but it and `keep` others."""
+
+    @abstractmethod
+    def kernel_lock(self) -> VersionLock:
+        """What keeps the package manager from taking another kernel by itself."""
+
+    @abstractmethod
+    def update_exceptions(self) -> VersionLock:
+        """What keeps unattended updates off kernels and drivers, and lets all others go on."""
+
+    @abstractmethod
+    def update_lease(self) -> Mapping[str, NodeFile]:
+        """What keeps unattended updates off a node while a run is at work on it; it expires on the node by itself."""
+
+    @abstractmethod
+    def first_boot_is_over(self, seconds: int) -> str:
+        """Test: what sets a new machine up at its first boot is done; waited for so long."""
+
+    @abstractmethod
+    def secure_boot_admits(self) -> str:
+        """Test: Secure Boot is off, or knows the key with which modules are signed on this node."""
+
+    @abstractmethod
+    def old_ofed_absent(self) -> str:
+        """Test: no MLNX_OFED from before DOCA-OFED is installed."""
 
     @abstractmethod
     def wait_for_package_locks(self) -> str:
@@ -200,6 +256,38 @@ class Platform(ABC):
         """Test: the modules are installed for a kernel, at the driver's version and with the flavour's licence."""
 
     @abstractmethod
+    def ready_made(self, driver: str, modules: str, release: str) -> str:
+        """Test: modules that the distribution built are there for a kernel, at the driver's version and licence."""
+
+    @abstractmethod
+    def build_ofed(self, modules: Sequence[str], release: str) -> str:
+        """Build and install OFED's modules for a kernel: those of these whose source is on the node, in this order."""
+
+    @abstractmethod
+    def ofed_log(self, modules: Sequence[str]) -> str:
+        """The file that a build of OFED writes while it works."""
+
+    @abstractmethod
+    def ofed_built(self, modules: Sequence[str], release: str) -> str:
+        """Test: OFED's modules are installed for a kernel."""
+
+    @abstractmethod
+    def build_beside_driver(self, built: Sequence[str], driver: str, modules: str, release: str) -> str:
+        """Build and install modules that are compiled against the driver's source for a kernel: gdrdrv."""
+
+    @abstractmethod
+    def brings_no_other_driver(self, packages: Sequence[Package], driver: str) -> str:
+        """Test: to install these packages brings no part of a driver of another version, nor what pulls the newest."""
+
+    @abstractmethod
+    def peer_memory_fits(self, modules: str, release: str) -> str:
+        """Test: the driver's peer memory module was built against the OFED that is there for a kernel, if any is."""
+
+    @abstractmethod
+    def one_flavour(self, modules: str) -> str:
+        """Test: no package of the other flavour's kernel modules is installed."""
+
+    @abstractmethod
     def one_driver_version(self, driver: str, modules: str, release: str) -> str:
         """Test: libcuda, NVML and the modules bear the driver's version."""
 
@@ -211,6 +299,23 @@ class Platform(ABC):
         """Names, as globs, of all packages that make up a driver here."""
         names = (*self.drivers.modules.values(), *_flat(self.drivers.kernel.values()), *self._user())
         return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "*", name) for name in names))
+
+    def module_package_patterns(self, modules: str) -> tuple[str, ...]:
+        """Extended regular expressions of the packages that bring a flavour's modules, whatever their repository."""
+        wanted = flavour(modules)
+        templates = [
+            self.drivers.modules[wanted],
+            *self.drivers.precompiled.get(wanted, ()),
+            *(row.kernel[wanted][0] for row in self.names if row.kernel.get(wanted)),
+        ]
+        numbers = {"branch": "[0-9]+", "version": "[0-9.]+", "release": "[0-9].*"}
+        return tuple(dict.fromkeys(name.format(**numbers) for name in templates))
+
+    def driver_package_patterns(self) -> tuple[str, ...]:
+        """Extended regular expressions of a driver's own packages, whatever their repository, and of what pulls one."""
+        parts = (*self.drivers.modules.values(), *_flat(self.drivers.kernel.values()), *self._user())
+        theirs = (n for row in self.names for n in (*_flat(row.kernel.values()), *row.user, *_flat(row.whole.values())))
+        return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "[0-9][0-9.]*", name) for name in (*parts, *theirs)))
 
     def _user(self) -> tuple[str, ...]:
         absent = self.drivers.absent.get(self.arch, ())

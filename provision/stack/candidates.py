@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import get_args
 
 from provision.catalog import DocaRelease, Modules, branch_of, driver_key, matches_pin
+from provision.platforms import spans
 from provision.stack.compatibility import How, standings
 from provision.stack.facts import Candidate, Component, Domains, Facts
 from provision.stack.guide import rows_of
@@ -35,6 +36,8 @@ def _driver_candidates(facts: Facts) -> Iterator[Candidate]:
 
 
 def _drivers(facts: Facts, flavour: Modules) -> set[str]:
+    if facts.spec.driver_repository == "cuda":
+        return {v for v in _published(facts, flavour) if _readable(v)}
     if facts.offers is not None:
         return {v for v in facts.platform.offered_drivers(facts.offers, flavour) if _readable(v)}
     packages = facts.platform.drivers
@@ -44,6 +47,19 @@ def _drivers(facts: Facts, flavour: Modules) -> set[str]:
         return known
     # Only the branches of this archive are known, so the pin is believed until the archive is asked.
     return {pin, *(version for version in known if not matches_pin(pin, version))}
+
+
+def _published(facts: Facts, flavour: Modules) -> Iterator[str]:
+    """The newest of every branch that NVIDIA's repository has for the system, and the pin: it drops no release.
+
+    A node knows that repository only after it was added, so its first reading has no say.
+    """
+    rows = [row for row in facts.platform.names if row.kernel.get(flavour)]
+    branches = [b for b in facts.catalog.driver_branches if any(spans(row, b.id) for row in rows)]
+    yield from (branch.newest for branch in branches)
+    pin = facts.spec.driver
+    if pin is not None and "." in pin and branch_of(pin) in {branch.id for branch in branches}:
+        yield pin
 
 
 def _readable(version: str) -> bool:

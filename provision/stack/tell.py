@@ -14,6 +14,7 @@ from provision.catalog import (
     branch_of,
 )
 from provision.model import Choice, Reason, Stack
+from provision.platforms import packages_of
 from provision.stack.compatibility import compat_package, host_compiler, newest
 from provision.stack.cuda_rules import floor_text, needs_text, toolkit
 from provision.stack.facts import K64, Component, Facts, Found
@@ -106,6 +107,9 @@ def _driver(facts: Facts, found: Found) -> Iterator[Reason]:
 
 def _driver_is_there(facts: Facts, version: str) -> Reason:
     name, packages = facts.platform.os.name, facts.platform.drivers
+    if facts.spec.driver_repository == "cuda":
+        row = packages_of(facts.platform, "driver", version, "cuda").row
+        return from_row(facts, f"NVIDIA's own repository has branch {branch_of(version)} for {name}", row)
     if facts.offers is not None:
         return Reason(text=f"{version} is offered, all parts at one version", source=NODE_ARCHIVE, verified=True)
     if any(version in versions for versions in packages.offered.values()):

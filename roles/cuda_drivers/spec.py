@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from shlex import quote
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from provision.model import File, Gate, Packages, Resource
-from provision.planning import Context, Role
+from pydantic import Field
+
+from provision.model import Derived, File, Gate, Package, Packages, Resource, Unit
+from provision.planning import Context, NoPlan, Role
+from provision.platforms import Component, packages_of
 
 LOADED_AT_BOOT = """\
-# Written by provision. nvidia-uvm makes the device node that CUDA opens; nothing else loads it before the first job.
+# Written by provision. Nothing else loads what CUDA and containers open before the first job comes.
 nvidia
 nvidia-uvm
+nvidia-modeset
+"""
+
+# A module alone makes no device node of these two (NVIDIA/nvidia-container-toolkit#50, #1979, read 2026-11-21).
+# Minor 255 is /dev/nvidiactl; with -u, -c makes unified memory's nodes (nvidia-modprobe of Debian 13, read 2026-11-21).
+DEVICE_NODES = """\
+# Written by provision.
+[Unit]
+Description=Device nodes of NVIDIA GPUs: control, unified memory, modeset
+After=systemd-modules-load.service
+ConditionPathExists=/proc/driver/nvidia/version
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/nvidia-modprobe -c 0 -c 255
+ExecStart=/usr/bin/nvidia-modprobe -u -c 0
+ExecStart=/usr/bin/nvidia-modprobe -m
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# The packaged unit starts the daemon without persistence mode (NVIDIA/ansible-role-nvidia-driver f68d4a7, whose lines
+# these are; drikster80/gh200-Ubuntu-22.04-autoinstall 1b83f84, read 2026-11-21).
+PERSISTENT = """\
+# Written by provision: persistence mode is on.
+[Service]
+ExecStart=
+ExecStart=/usr/bin/nvidia-persistenced --user root --persistence-mode --verbose
+"""
+
+IMEX_NODES = "/etc/nvidia-imex/nodes_config.cfg"
+"""One address a line, the node's own among them, the same on every node of the domain (several sites, 2026-11-21)."""
+
+ON_GPU: tuple[Literal["boot", "modules", "hardware"], ...] = ("boot", "modules", "hardware")
+
+FABRICS: dict[str, tuple[Component, ...]] = {
+    "none": (),
+    "fabricmanager": ("fabricmanager", "nscq"),
+    "nvlsm+fabricmanager": ("fabricmanager", "nscq", "nvsdm", "nvlsm"),
+    "imex": ("imex",),
+}
+"""What of a driver a host needs beside it, by what connects its GPUs (the stack's `fabric`)."""
+
+
+# Only switches of the older kind are PCI functions of NVIDIA (bridges, class 0680); of the others the bus says nothing.
+SWITCHES = """\
+switches=$(for device in /sys/bus/pci/devices/*; do
+  [ "$(cat "$device/vendor" "$device/class" 2>/dev/null | tr '\\n' ' ')" != '0x10de 0x068000 ' ] || echo x
+done | wc -l)
+[ "$switches" -gt 0 ] || { echo 'no NVSwitch on the PCI bus'; exit 0; }
+"""
+
+MANAGED = """state=$(systemctl is-active nvidia-fabricmanager.service) || :
+echo "the fabric manager is $state"
+[ "$state" = active ]
 """
 
 
@@ -20,6 +80,10 @@ class CudaDrivers(Role):
     """libcuda, NVML and nvidia-smi at exactly the version of the kernel modules, and held there."""
 
     component: ClassVar[str] = "driver"
+
+    imex_nodes: tuple[str, ...] = Field(
+        default=(), description="addresses of all nodes of the IMEX domain; without them IMEX is installed, not started"
+    )
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
         driver, flavour = ctx.stack.version("driver"), ctx.stack.version("modules")
@@ -29,7 +93,14 @@ class CudaDrivers(Role):
             content=LOADED_AT_BOOT,
             boot_scoped=True,
         )
-        yield Packages(name="driver-packages", packages=ctx.platform.driver_user_packages(driver), hold=True)
+        yield File(
+            name="device-node-unit", path="/etc/systemd/system/provision-nvidia-devices.service", content=DEVICE_NODES
+        )
+        beside = (*self._known(ctx, "modprobe"), *self._known(ctx, "persistenced"))
+        user = self._named(ctx, "driver")
+        fabric = [package for part in _parts(ctx) for package in self._known(ctx, part)]
+        packages = _once((*self._known(ctx, "pinning"), *user, *beside, *fabric))
+        yield Packages(name="driver-packages", packages=packages, hold=True)
         yield Gate(
             name="one-driver-version",
             test=ctx.platform.one_driver_version(driver, flavour, ctx.stack.version("kernel")),
@@ -37,11 +108,91 @@ class CudaDrivers(Role):
             remedy="Another source installed a part of the driver; `dpkg -l '*nvidia*' 'libcuda*'` shows which",
         )
         yield Gate(
+            name="one-kernel-flavour",
+            test=ctx.platform.one_flavour(flavour),
+            expect=f"no kernel modules beside the {flavour} ones are installed",
+            remedy="A metapackage brought the other flavour: remove what is named, then run again",
+        )
+        yield from self._persistence(ctx)
+        yield Unit(name="device-nodes", unit="provision-nvidia-devices.service", needs=ON_GPU, after="driver")
+        yield from self._fabric(ctx)
+        yield Gate(
             name="gpu-answers",
-            test=f"nvidia-smi --query-gpu=name,driver_version --format=csv,noheader; "
-            f"nvidia-smi --query-gpu=driver_version --format=csv,noheader | grep -qxF {quote(driver)}",
+            test="gpus=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader) || "
+            '{ echo "$gpus"; exit 1; }; echo "$gpus"; '
+            f"""echo "$gpus" | awk -F ', ' -v driver={quote(driver)} '$NF != driver {{ exit 1 }}'""",
             expect=f"every GPU answers nvidia-smi with driver {driver}",
             remedy="`nvidia-smi` by hand and `dmesg | grep -i nvrm` tell what is wrong",
-            needs=("boot", "modules", "hardware"),
+            needs=ON_GPU,
             after="driver",
         )
+        yield Gate(
+            name="device-nodes-there",
+            test="for node in nvidiactl nvidia-uvm nvidia-modeset; do\n"
+            '  [ -c "/dev/$node" ] || { echo "there is no /dev/$node"; exit 1; }\ndone; echo they are there',
+            expect="the device nodes that CUDA and containers open are there from boot on",
+            remedy="`journalctl -u provision-nvidia-devices` tells why they were not made",
+            needs=ON_GPU,
+            after="driver",
+        )
+
+    def _persistence(self, ctx: Context) -> Iterator[Resource]:
+        if not self._known(ctx, "persistenced"):
+            return
+        unit = "nvidia-persistenced.service"
+        yield File(name="persistence", path=f"/etc/systemd/system/{unit}.d/provision.conf", content=PERSISTENT)
+        yield Derived(
+            name="persistence-restart",
+            inputs=("driver-packages", "persistence"),
+            command=f"systemctl daemon-reload\nsystemctl try-restart {unit}",
+            needs=ON_GPU,
+            after="driver",
+        )
+        yield Unit(name="persistence-daemon", unit=unit, needs=ON_GPU, after="driver")
+
+    def _fabric(self, ctx: Context) -> Iterator[Resource]:
+        fabric = ctx.stack.version("fabric")
+        if fabric == "imex" and self.imex_nodes:
+            yield File(name="imex-nodes", path=IMEX_NODES, content="".join(f"{node}\n" for node in self.imex_nodes))
+            yield Derived(
+                name="imex-restart",
+                inputs=("driver-packages", "imex-nodes"),
+                command="systemctl try-restart nvidia-imex.service",
+                needs=ON_GPU,
+                after="driver",
+            )
+            yield Unit(name="imex-daemon", unit="nvidia-imex.service", needs=ON_GPU, after="driver")
+        if "fabricmanager" not in fabric:
+            return
+        if self._known(ctx, "fabricmanager"):
+            yield Unit(name="fabric-daemon", unit="nvidia-fabricmanager.service", needs=ON_GPU, after="driver")
+        yield Gate(
+            name="fabric-managed",
+            test=(SWITCHES if fabric == "fabricmanager" else "") + MANAGED,
+            expect="a fabric manager runs where this host has NVSwitches to manage",
+            remedy="CUDA does not start without it. Where the archive has none, take the driver of NVIDIA's "
+            "repository (driver_repository=cuda); where another host manages them, say fabricmanager=False",
+            needs=ON_GPU,
+            after="driver",
+        )
+
+    def _named(self, ctx: Context, part: Component) -> tuple[Package, ...]:
+        try:
+            return packages_of(ctx.platform, part, ctx.stack.version("driver"), ctx.spec.driver_repository).packages
+        except LookupError as error:
+            raise NoPlan(f"cuda_drivers: {error.args[0]}") from None
+
+    def _known(self, ctx: Context, part: Component) -> tuple[Package, ...]:
+        """Nothing where the repository has no such part as far as is known."""
+        try:
+            return packages_of(ctx.platform, part, ctx.stack.version("driver"), ctx.spec.driver_repository).packages
+        except LookupError:
+            return ()
+
+
+def _parts(ctx: Context) -> tuple[Component, ...]:
+    return FABRICS[ctx.stack.version("fabric")]
+
+
+def _once(packages: Iterable[Package]) -> tuple[Package, ...]:
+    return tuple({package.name: package for package in packages}.values())

@@ -4,39 +4,129 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from shlex import quote
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from provision.model import BootEntry, Gate, Packages, Resource
+from pydantic import Field, StringConstraints
+
+from provision.catalog import find_gpus, load
+from provision.model import BootEntry, Derived, File, Gate, KernelArgument, KernelArguments, Packages, Resource
 from provision.planning import Context, Role, boot_files
+
+# What NVIDIA asks for on Grace, with who says so. Read 2026-11-20 and 2026-11-21.
+COHERENT = (
+    KernelArgument(
+        name="init_on_alloc",
+        value="0",
+        source="NVIDIA GPU operator 24.3, GH200 prerequisites; Grace CPU benchmarking guide, platform; "
+        "Azure/azhpc-images 8e9d055f",
+    ),
+    KernelArgument(
+        name="numa_balancing",
+        value="disable",
+        source="Grace CPU benchmarking guide, platform; Azure/azhpc-images 8e9d055f",
+    ),
+)
+ONLINED = KernelArgument(
+    name="memhp_default_state",
+    value="online_movable",
+    source="NVIDIA GPU operator 24.3, GH200 prerequisites; without it the kernel's own data lands in GPU memory",
+)
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(=[A-Za-z0-9_.,:=/@+%!-]*)?$")]
 
 
 class Kernel64k(Role):
-    """The target kernel with the largest page size the distribution ships, with headers, initrd and boot entry."""
+    """The target kernel with the largest page size the distribution ships; booted on trial before it is the default."""
 
     component: ClassVar[str] = "kernel"
 
+    arguments: tuple[Word, ...] = Field(
+        default=(), description="words for the kernel's command line, beside those that NVIDIA asks for on this GPU"
+    )
+    trial_minutes: int = Field(
+        default=10, ge=2, le=60, description="minutes after which a new kernel that was not confirmed resets the node"
+    )
+    fallback_kernels: int = Field(
+        default=1, ge=1, description="older kernels that stay once the new one runs and is the default"
+    )
+    remove_old_kernels: bool = Field(
+        default=False, description="take off older kernels, all but `fallback_kernels`, once the new one is the default"
+    )
+
     def resources(self, ctx: Context) -> Iterator[Resource]:
         release, page_size = ctx.stack.version("kernel"), ctx.stack.version("page_size")
+        yield Gate(
+            name="one-time-boot",
+            test=ctx.platform.can_be_tried(release),
+            expect=f"kernel {release} can be booted once, before it becomes the default",
+            remedy="Put /boot on a plain partition with ext4, or install and boot that kernel by hand: a boot loader "
+            "that cannot forget a one-time entry would start a bad kernel again and again",
+            needs=("boot",),
+            precondition=True,
+        )
+        lock = ctx.platform.kernel_lock()
+        yield File(name="kernel-lock", path=lock.path, content=lock.content)
+        for name, file in ctx.platform.trial_files(release, self.trial_minutes * 60).items():
+            yield File(name=name, path=file.path, content=file.content, mode=file.mode, needs=("boot",))
+        arguments = tuple(self._arguments(ctx))
+        if arguments:
+            yield KernelArguments(name="kernel-arguments", arguments=arguments)
         yield Packages(
             name="kernel-packages", packages=ctx.platform.kernel_packages(release), hold=True, boot_scoped=True
         )
-        yield from boot_files(ctx, inputs=("kernel-packages",))
-        yield Gate(
-            name="running-kernel",
-            test=f'release=$(uname -r); echo "running $release"; [ "$release" = {quote(release)} ]',
-            expect=f"kernel {release} is running",
-            remedy="See on the console why the machine started another kernel; then run again with --retry",
-            needs=("boot",),
-            boot_scoped=True,
-            after="kernel",
+        yield from boot_files(
+            ctx,
+            inputs=("kernel-packages", "trial-dead-man"),
+            menu=("boot-settings", "trial-entry", *(("kernel-arguments",) if arguments else ())),
         )
-        yield Gate(
-            name="page-size",
-            test=f'size=$(getconf PAGE_SIZE); echo "page size $size"; [ "$size" = {quote(page_size)} ]',
-            expect=f"the page size is {page_size}",
-            remedy="The running kernel has another page size than its package says; report this with `uname -a`",
-            needs=("boot",),
-            boot_scoped=True,
-            after="kernel",
-        )
+        yield from _proofs(release, page_size, arguments)
         yield BootEntry(name="default-kernel", release=release, needs=("boot",), after="kernel")
+        if self.remove_old_kernels:
+            yield Derived(
+                name="old-kernels",
+                inputs=("kernel-packages",),
+                command=ctx.platform.prune_kernels(release, self.fallback_kernels),
+                needs=("boot",),
+                after="kernel",
+            )
+
+    def _arguments(self, ctx: Context) -> Iterator[KernelArgument]:
+        if ctx.spec.gpu and any(gpu.coherent for gpu in find_gpus(load().gpus, ctx.spec.gpu)):
+            yield from COHERENT
+            if "cdmm" not in ctx.spec.features:
+                yield ONLINED
+        for word in self.arguments:
+            name, equals, value = word.partition("=")
+            yield KernelArgument(name=name, value=value if equals else None, source="asked for in the inventory")
+
+
+def _proofs(release: str, page_size: str, arguments: tuple[KernelArgument, ...]) -> Iterator[Gate]:
+    yield Gate(
+        name="running-kernel",
+        test=f'release=$(uname -r); echo "running $release"; [ "$release" = {quote(release)} ]',
+        expect=f"kernel {release} is running",
+        remedy="See on the console why the machine started another kernel; then run again with --retry",
+        needs=("boot",),
+        boot_scoped=True,
+        after="kernel",
+    )
+    yield Gate(
+        name="page-size",
+        test=f'size=$(getconf PAGE_SIZE); echo "page size $size"; [ "$size" = {quote(page_size)} ]',
+        expect=f"the page size is {page_size}",
+        remedy="The running kernel has another page size than its package says; report this with `uname -a`",
+        needs=("boot",),
+        boot_scoped=True,
+        after="kernel",
+    )
+    if arguments:
+        words = " ".join(quote(argument.word) for argument in arguments)
+        yield Gate(
+            name="command-line",
+            test=f'read -r line </proc/cmdline; for word in {words}; do case " $line " in *" $word "*) ;; '
+            '*) echo "the kernel was started without $word"; exit 1 ;; esac; done; echo "every argument is there"',
+            expect=f"the kernel was started with {' '.join(argument.word for argument in arguments)}",
+            remedy="See in /boot/grub/grub.cfg which entry was started, and whether the boot loader reads that file",
+            needs=("boot",),
+            boot_scoped=True,
+            after="kernel",
+        )

@@ -25,3 +25,7 @@ def test_the_headers_are_those_of_the_target_kernel(host: Host, planned: Planned
     release = planned.stack.version("kernel")
     header = host.file(f"/lib/modules/{release}/build/include/generated/utsrelease.h")
     assert f'"{release}"' in header.content_string
+
+
+def test_no_trial_waits_for_its_confirmation(host: Host) -> None:
+    assert not host.file("/run/provision-trial").exists, "this node resets itself unless its kernel is confirmed"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from shlex import quote
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from provision.model import Derived, File, Gate, Packages, Resource
-from provision.planning import Context, Role, boot_files
+from pydantic import Field
+
+from provision.catalog import DriverNames
+from provision.model import Derived, File, Gate, Manual, Package, Packages, Repository, Resource, SigningKey
+from provision.planning import Context, NoPlan, Role, boot_files
+from provision.platforms import packages_of, precompiled_modules
 
 # Read in dkms 3.2.2 of Debian 13: /usr/lib/dkms/common.postinst and `dkms autoinstall` (2026-11-21).
 HANDS_OFF = """\
@@ -22,26 +26,139 @@ blacklist nova_core
 options nouveau modeset=0
 """
 
+OPTIONS = "# Written by provision: options of the driver's kernel module. What is not here is as the driver has it.\n"
+
+CDMM = """\
+# Coherent driver-based memory management: the GPU's memory is the driver's, no NUMA node of the system.
+# NVIDIA/gpu-driver-container 06a208c; Azure/azhpc-images, install_nvidiagpudriver.sh (read 2026-11-21)
+options nvidia NVreg_CoherentGPUMemoryMode=driver
+"""
+
+PROFILING = """\
+# Anybody may read performance counters, not root alone.
+# Azure/azhpc-images, install_nvidiagpudriver.sh (read 2026-11-21)
+options nvidia NVreg_RestrictProfilingToAdminUsers=0
+"""
+
+IMEX_CHANNEL = """\
+# The device node of IMEX channel 0, for a rack that one user has at a time.
+# Azure/azhpc-images, install_nvidiagpudriver.sh (read 2026-11-21)
+options nvidia NVreg_CreateImexChannel0=1
+"""
+
+URL = "https://developer.download.nvidia.com/compute/cuda/repos/{os}/{arch}/"
+"""Azure/azhpc-images and NVIDIA/holodeck e.g. repos/ubuntu2404/sbsa/, read 2026-11-21."""
+
+FINGERPRINT = "EB693B3035CD5710E231E123A4B469963BF863CC"
+"""Stands alike in six public installers for Debian and Ubuntu (searched 2026-11-21); NVIDIA's own page was not read."""
+
+VENDOR_ARCH = {"x86_64": "x86_64", "aarch64": "sbsa"}
+
+
+ON_GPU: tuple[Literal["boot", "modules", "hardware"], ...] = ("boot", "modules", "hardware")
+
 
 class OpenKernelModules(Role):
-    """NVIDIA's kernel modules, built by DKMS for the target kernel: the open ones unless the GPU cannot use them."""
+    """NVIDIA's kernel modules for the target kernel: the open ones unless the GPU cannot use them."""
 
     component: ClassVar[str] = "modules"
 
+    origin: Literal["dkms", "precompiled"] = Field(
+        default="dkms", description="dkms builds on the node; precompiled are built and signed by the distribution"
+    )
+    profiling_for_all: bool = Field(default=False, description="let anybody read performance counters, not root alone")
+    imex_channel: bool = Field(default=True, description="create IMEX channel 0 where the hardware has IMEX")
+    url: str = Field(
+        default=URL,
+        description="NVIDIA's own repository, which has the CUDA toolkit as well; {os} and {arch} are filled in",
+    )
+    key: str | None = Field(
+        default=None, description="its signing key as ASCII text; without one no repository is added"
+    )
+    key_fingerprints: tuple[str, ...] = Field(
+        default=(FINGERPRINT,), description="of every primary key in that text; Debian 13's repository has another"
+    )
+
     def resources(self, ctx: Context) -> Iterator[Resource]:
-        release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
-        flavour = ctx.stack.version("modules")
+        release, flavour = ctx.stack.version("kernel"), ctx.stack.version("modules")
+        packages = self._packages(ctx)
+        built = ("module-build",) if self.origin == "dkms" else ()
+        yield from self._settings(ctx, packages)
+        yield Packages(name="module-packages", packages=packages, hold=True, boot_scoped=True)
+        yield from self._built(ctx) if built else self._ready_made(ctx)
+        yield Gate(
+            name="peer-memory-fits",
+            test=ctx.platform.peer_memory_fits(flavour, release),
+            expect="nvidia-peermem was built against the OFED that is installed, where one is",
+            remedy="OFED was changed by hand: run again, which builds the driver's modules anew; ready-made modules "
+            "know no OFED, so choose open_kernel_modules_origin=dkms or doca_ofed_profile=inbox",
+            proves=built,
+        )
+        yield from boot_files(ctx, inputs=("rival-drivers", "module-options", "module-packages", *built))
+        if built:
+            yield _enrolment(ctx)
+        yield from _loaded(ctx)
+
+    def _settings(self, ctx: Context, packages: tuple[Package, ...]) -> Iterator[Resource]:
         yield File(name="dkms-by-plan", path="/etc/dkms/no-autoinstall", content=HANDS_OFF)
         yield File(name="rival-drivers", path="/etc/modprobe.d/provision-rivals.conf", content=RIVALS, boot_scoped=True)
-        lock = ctx.platform.driver_lock(driver, flavour)
-        if lock is not None:
-            yield File(name="driver-lock", path=lock.path, content=lock.content)
-        yield Packages(
-            name="module-packages",
-            packages=ctx.platform.driver_kernel_packages(driver, flavour),
-            hold=True,
+        yield File(
+            name="module-options",
+            path="/etc/modprobe.d/provision-nvidia.conf",
+            content=self._options(ctx),
             boot_scoped=True,
         )
+        if self.key is not None:
+            yield self._repository(ctx, self.key)
+        lock = self._lock(ctx, packages)
+        if lock is not None:
+            yield lock
+
+    def _packages(self, ctx: Context) -> tuple[Package, ...]:
+        driver, flavour = ctx.stack.version("driver"), ctx.stack.version("modules")
+        try:
+            if self.origin == "precompiled":
+                return precompiled_modules(ctx.platform, driver, flavour, ctx.stack.version("kernel")).packages
+            named = packages_of(ctx.platform, "modules", driver, ctx.spec.driver_repository, flavour)
+        except LookupError as error:
+            raise NoPlan(f"open_kernel_modules: {error.args[0]}") from None
+        dkms, _ = ctx.platform.dkms_module(driver, flavour)
+        if isinstance(named.row, DriverNames) and named.row.dkms.get(flavour) != dkms:
+            raise NoPlan(
+                f"what DKMS calls the modules of NVIDIA's repository for {ctx.platform.os.name} is not in the catalog, "
+                "so their build cannot be judged; take driver_repository=archive"
+            )
+        return named.packages
+
+    def _lock(self, ctx: Context, packages: tuple[Package, ...]) -> File | None:
+        driver, flavour = ctx.stack.version("driver"), ctx.stack.version("modules")
+        if ctx.spec.driver_repository == "archive" and self.origin == "dkms":
+            lock = ctx.platform.driver_lock(driver, flavour)
+        else:
+            user = packages_of(ctx.platform, "driver", driver, ctx.spec.driver_repository).packages
+            lock = ctx.platform.version_lock((*packages, *user))
+        return None if lock is None else File(name="driver-lock", path=lock.path, content=lock.content)
+
+    def _repository(self, ctx: Context, key: str) -> Repository:
+        where = self.url.format(os=ctx.spec.os.replace(".", ""), arch=VENDOR_ARCH[ctx.platform.arch])
+        return Repository(
+            name="driver-repository",
+            uris=(where,),
+            suites=("./",),
+            key=SigningKey(armour=key, fingerprints=self.key_fingerprints),
+        )
+
+    def _options(self, ctx: Context) -> str:
+        chosen = (
+            (_is_cdmm(ctx), CDMM),
+            (self.profiling_for_all, PROFILING),
+            (self.imex_channel and ctx.stack.choices["fabric"].version == "imex", IMEX_CHANNEL),
+        )
+        return OPTIONS + "".join(text for is_wanted, text in chosen if is_wanted)
+
+    def _built(self, ctx: Context) -> Iterator[Resource]:
+        release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
+        flavour = ctx.stack.version("modules")
         yield Derived(
             name="module-build",
             inputs=("module-packages",),
@@ -58,13 +175,54 @@ class OpenKernelModules(Role):
             remedy="See the build log that is named; choose a kernel and driver that fit (`provision plan` tells)",
             proves=("module-build",),
         )
-        yield from boot_files(ctx, inputs=("rival-drivers", "module-packages", "module-build"))
+
+    def _ready_made(self, ctx: Context) -> Iterator[Resource]:
+        release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
         yield Gate(
-            name="driver-loaded",
-            test=f"head -n 1 /proc/driver/nvidia/version; grep -qwF {quote(driver)} /proc/driver/nvidia/version",
-            expect=f"the loaded driver is {driver}",
-            remedy="`dmesg | grep -i nvrm` tells why the module did not load",
-            needs=("boot", "modules", "hardware"),
+            name="modules-built",
+            test=ctx.platform.ready_made(driver, ctx.stack.version("modules"), release),
+            expect=f"signed modules {driver} are installed for kernel {release}",
+            remedy="The distribution has other modules for this kernel: pin that driver, or take "
+            "open_kernel_modules_origin=dkms",
+        )
+
+
+def _enrolment(ctx: Context) -> Manual:
+    """It stands behind the boot's files: whoever enrols a key restarts the node, and it must boot."""
+    return Manual(
+        name="module-key-enrolment",
+        title="Secure Boot does not know the key that dkms signed the modules with",
+        instruction="`mokutil --import KEY` with the key that is named asks for a password; restart, choose Enroll MOK "
+        "at the machine's console, which nobody can do over ssh, and give that password; then run again",
+        test=ctx.platform.secure_boot_admits(),
+        needs=("boot", "modules"),
+    )
+
+
+def _loaded(ctx: Context) -> Iterator[Resource]:
+    driver = ctx.stack.version("driver")
+    yield Gate(
+        name="driver-loaded",
+        test=f"head -n 1 /proc/driver/nvidia/version; grep -qwF {quote(driver)} /proc/driver/nvidia/version",
+        expect=f"the loaded driver is {driver}",
+        remedy="`dmesg | grep -i nvrm` tells why the module did not load",
+        needs=ON_GPU,
+        boot_scoped=True,
+        after="driver",
+    )
+    if _is_cdmm(ctx):
+        yield Gate(
+            name="memory-mode",
+            test="mode=$(grep '^CoherentGPUMemoryMode:' /proc/driver/nvidia/params); echo \"$mode\"; "
+            "case $mode in *driver*) ;; *) exit 1 ;; esac",
+            expect="the driver manages the GPU's memory itself (CDMM)",
+            remedy="See in `modprobe --showconfig` which other option of nvidia wins",
+            needs=ON_GPU,
             boot_scoped=True,
             after="driver",
         )
+
+
+def _is_cdmm(ctx: Context) -> bool:
+    mode = ctx.stack.choices.get("memory_mode")
+    return mode is not None and mode.version == "cdmm"

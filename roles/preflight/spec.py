@@ -8,8 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from provision.model import Gate, Resource
+from provision.catalog import find_gpus, load
+from provision.model import Derived, File, Gate, NodeSpec, Resource
 from provision.planning import Context, Role
+
+FIRST_BOOT_SECONDS = 900
+"""cloud-init on a fresh machine may install updates, and a big server resizes a big disk."""
 
 
 class Preflight(Role):
@@ -21,28 +25,19 @@ class Preflight(Role):
     boot_mib: int = Field(default=300, ge=0, description="MiB that must be free on /boot before a bring-up")
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
-        os, arch = ctx.spec.os, ctx.spec.arch
-        yield Gate(
-            name="preflight-machine",
-            test='. /etc/os-release; is="${ID:-}${VERSION_ID:-} $(uname -m)"; echo "$is"; '
-            f'[ "$is" = {quote(f"{os} {arch}")} ]',
-            expect=f"the machine is {os} on {arch}",
-            remedy="Correct os and arch in the inventory, or install the machine anew",
-            precondition=True,
-        )
-        yield Gate(
-            name="preflight-gpu",
-            test="grep -lqx 0x10de /sys/bus/pci/devices/*/vendor && echo 'NVIDIA device on the PCI bus'",
-            expect="an NVIDIA device is on the PCI bus",
-            remedy="Check power and seating of the GPU, and that the firmware gives it address space",
-            needs=("hardware",),
-            precondition=True,
-        )
+        yield from _machine(ctx.spec)
         yield Gate(
             name="preflight-space",
             test=_space("/", self.root_mib) + "; " + _space("/boot", self.boot_mib),
             expect=f"{self.root_mib} MiB are free on / and {self.boot_mib} MiB on /boot",
             remedy="Free some room (old kernels, apt's cache), or lower preflight_root_mib and preflight_boot_mib",
+            precondition=True,
+        )
+        yield Gate(
+            name="preflight-first-boot",
+            test=ctx.platform.first_boot_is_over(FIRST_BOOT_SECONDS),
+            expect="what sets up a new machine at its first boot has ended",
+            remedy="`cloud-init status --long` tells what it waits for; run again when it has ended",
             precondition=True,
         )
         yield Gate(
@@ -66,6 +61,72 @@ class Preflight(Role):
             remedy="Remove the driver that does not belong here (a .run installer has nvidia-uninstall); run again",
             precondition=True,
         )
+        yield Gate(
+            name="preflight-ofed",
+            test=ctx.platform.old_ofed_absent(),
+            expect="no MLNX_OFED is installed",
+            remedy="Take it off with its own ofed_uninstall.sh and reboot; DOCA-OFED takes its place",
+            precondition=True,
+        )
+        yield Gate(
+            name="preflight-secure-boot",
+            test=ctx.platform.secure_boot_admits(),
+            expect="Secure Boot is off, or knows the key with which modules are signed here",
+            remedy="Turn Secure Boot off in the firmware, or enrol the key: `mokutil --import KEY` (Debian: "
+            "/var/lib/dkms/mok.pub, Ubuntu: `update-secureboot-policy --enroll-key`), reboot, and confirm it at the "
+            "machine's console, which nobody can do over ssh; then run again",
+            needs=("boot", "modules"),
+            precondition=True,
+        )
+        yield from _updates(ctx)
+
+
+def _machine(spec: NodeSpec) -> Iterator[Gate]:
+    os, arch = spec.os, spec.arch
+    yield Gate(
+        name="preflight-machine",
+        test='. /etc/os-release; is="${ID:-}${VERSION_ID:-} $(uname -m)"; echo "$is"; '
+        f'[ "$is" = {quote(f"{os} {arch}")} ]',
+        expect=f"the machine is {os} on {arch}",
+        remedy="Correct os and arch in the inventory, or install the machine anew",
+        precondition=True,
+    )
+    wanted = sorted({gpu.id for gpu in find_gpus(load().gpus, spec.gpu)}) if spec.gpu else []
+    yield Gate(
+        name="preflight-gpu",
+        test=_on_the_bus(wanted),
+        expect=f"a {spec.gpu} is on the PCI bus ({', '.join(wanted)})" if wanted else "an NVIDIA GPU is on the PCI bus",
+        remedy="Correct the GPU in the inventory; or check its power and seating, and that the firmware gives it "
+        "address space. Its VBIOS cannot be read before a driver is loaded, so no floor is checked here",
+        needs=("hardware",),
+        precondition=True,
+    )
+
+
+def _on_the_bus(ids: list[str]) -> str:
+    """Test: a display or 3D controller of NVIDIA's is there (class 03), and one of these ids if any are given."""
+    wanted = "*" if not ids else "|".join(ids)
+    return (
+        "found=; for device in /sys/bus/pci/devices/*; do\n"
+        '  [ -r "$device/vendor" ] && read -r vendor <"$device/vendor" && [ "$vendor" = 0x10de ] || continue\n'
+        '  read -r class <"$device/class"; case $class in 0x03*) ;; *) continue ;; esac\n'
+        '  read -r id <"$device/device"; found="$found 10de:${id#0x}"\n'
+        "done\n"
+        "for id in $found; do\n"
+        f'  case $id in {wanted}) echo "on the PCI bus:$found"; exit 0 ;; esac\n'
+        "done\n"
+        'echo "NVIDIA GPUs on the PCI bus:${found:- none}"; exit 1'
+    )
+
+
+def _updates(ctx: Context) -> Iterator[Resource]:
+    """Security updates go on, without the set, and not while a run is at work."""
+    exceptions = ctx.platform.update_exceptions()
+    yield File(name="update-exceptions", path=exceptions.path, content=exceptions.content)
+    lease = ctx.platform.update_lease()
+    for name, file in lease.items():
+        yield File(name=name, path=file.path, content=file.content, mode=file.mode)
+    yield Derived(name="update-lease", inputs=tuple(lease), command="systemctl daemon-reload")
 
 
 def _space(path: str, mib: int) -> str:

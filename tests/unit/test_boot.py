@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def node(tmp_path: Path) -> Path:
     tool(tmp_path, "dpkg-query", "echo 'ii |dpkg'")
     tool(tmp_path, "dpkg", "")
     tool(tmp_path, "uname", f"echo {OLD}")
+    probed(tmp_path, "", "ext2")
+    (tmp_path / "var/lib/provision").mkdir()
     environment = tmp_path / "boot/grub/grubenv"
     for name, key in (("grub-set-default", "saved_entry"), ("grub-reboot", "next_entry")):
         tool(tmp_path, name, f'sed -i "/^{key}=/d" "{environment}"; echo "{key}=$1" >>"{environment}"')
@@ -85,6 +88,20 @@ def node(tmp_path: Path) -> Path:
 def tool(root: Path, name: str, body: str) -> None:
     (root / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
     (root / "bin" / name).chmod(0o755)
+
+
+def probed(root: Path, abstraction: str, filesystem: str) -> None:
+    tool(root, "grub-probe", f"case $1 in *abstraction) echo {abstraction} ;; *) echo {filesystem} ;; esac")
+
+
+def guarded(root: Path, release: str) -> str:
+    """What our script of /etc/grub.d writes, where the distribution's own writes `SAVED`."""
+    (root / "grub.d").mkdir(exist_ok=True)
+    (root / "saved").write_text(SAVED)
+    (root / "grub.d/10_linux").write_text(f"#!/bin/sh\necho Found >&2\ncat {root}/saved\n")
+    (root / "grub.d/10_linux").chmod(0o755)
+    text = boot.trial_entry(release).replace("/etc/grub.d", f"{root}/grub.d").replace("-e /boot", f"-e {root}/boot")
+    return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True).stdout
 
 
 def run(root: Path, text: str) -> subprocess.CompletedProcess[str]:
@@ -104,6 +121,11 @@ def run(root: Path, text: str) -> subprocess.CompletedProcess[str]:
         boot.default_release(),
         boot.set_default(NEW),
         boot.trial(NEW),
+        boot.tried(),
+        boot.can_be_tried(NEW),
+        boot.trial_entry(NEW),
+        boot.dead_man(60),
+        boot.prune(NEW, 1),
         boot.withdraw(NEW),
     ],
 )
@@ -209,20 +231,132 @@ def test_a_default_that_would_not_hold_is_refused(node: Path, grub_cfg: str, rel
     "saved", ["", f"saved_entry={entry(OLD)}\n", f"saved_entry={entry(NEW)}\n"], ids=["nothing", "the old", "the new"]
 )
 def test_a_trial_falls_back_to_a_saved_kernel_that_is_not_the_tried_one(node: Path, saved: str) -> None:
-    (node / "boot/grub/grub.cfg").write_text(SAVED)
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
     (node / "boot/grub/grubenv").write_text(saved)
     result = run(node, boot.trial(NEW))
-    assert result.stdout.splitlines()[-1] == f"the next boot tries {NEW}, once; after that {OLD}", result.stderr
+    assert result.stdout.splitlines()[-1:] == [f"the next boot tries {NEW}, once; after that {OLD}"], result.stderr
     written = set((node / "boot/grub/grubenv").read_text().splitlines())
-    assert written == {f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}"}
+    assert written == {f"saved_entry={entry(OLD)}", "next_entry=provision-trial"}
 
 
 def test_the_running_kernel_is_not_tried_when_nothing_else_could_follow(node: Path) -> None:
-    (node / "boot/grub/grub.cfg").write_text(SAVED)
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, OLD))
     result = run(node, boot.trial(OLD))
     assert result.returncode == 1
     assert "nothing to fall back to" in result.stderr
     assert (node / "boot/grub/grubenv").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("abstraction", "filesystem", "reason"),
+    [
+        ("lvm", "ext2", "lies on lvm"),
+        ("diskfilter mdraid1x", "ext2", "lies on diskfilter"),
+        ("", "btrfs", "is btrfs"),
+        ("", "zfs", "is zfs"),
+    ],
+)
+def test_no_trial_where_grub_cannot_clear_a_one_time_entry(
+    node: Path, abstraction: str, filesystem: str, reason: str
+) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
+    probed(node, abstraction, filesystem)
+    result = run(node, boot.trial(NEW))
+    assert (result.returncode, reason in result.stderr) == (1, True)
+    assert (node / "boot/grub/grubenv").read_text() == ""
+    asked = run(node, boot.can_be_tried(NEW))
+    assert (asked.returncode, reason in asked.stdout) == (1, True)
+
+
+def test_a_kernel_that_runs_by_default_needs_no_trial_anywhere(node: Path) -> None:
+    probed(node, "lvm", "ext2")
+    assert run(node, boot.can_be_tried(OLD)).stdout == f"kernel {OLD} runs already\n"
+
+
+def test_a_trial_needs_its_guarded_entry(node: Path) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, OLD))
+    result = run(node, boot.trial(NEW))
+    assert (result.returncode, "no guarded entry" in result.stderr) == (1, True)
+    assert not (node / "var/lib/provision/trial").exists()
+
+
+def test_the_guarded_entry_is_the_distributions_own_and_ends_in_a_reset(node: Path) -> None:
+    lines = [line.strip() for line in guarded(node, NEW).splitlines()]
+    assert lines[0] == f"menuentry 'Trial of {NEW} (provision)' $menuentry_id_option 'provision-trial' {{"
+    assert lines[1] == "insmod reboot"
+    (linux,) = (line for line in lines if "vmlinuz" in line)
+    assert linux.startswith(f"if linux\t/boot/vmlinuz-{NEW} root=UUID={UUID} ro panic=")
+    assert linux.endswith(" provision.trial; then")
+    assert lines[-6:] == [f"if initrd\t/boot/initrd.img-{NEW}; then", "boot", "fi", "fi", "reboot", "}"]
+
+
+def test_a_kernel_that_is_gone_has_no_guarded_entry(node: Path) -> None:
+    assert guarded(node, "9.9.9") == ""
+
+
+def test_the_guarded_entry_is_never_taken_for_the_kernels_own(node: Path) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
+    assert run(node, boot.set_default(NEW)).returncode == 0
+    assert (node / "boot/grub/grubenv").read_text() == f"saved_entry={entry(NEW)}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "now"),
+    [
+        ("true", "same"),
+        (f"echo other >boot/vmlinuz-{NEW}", "changed"),
+        (f"echo 070701 other >boot/initrd.img-{NEW}", "changed"),
+        (f"rm boot/initrd.img-{NEW}", "changed"),
+        ("sed -i 's/provision.trial;/more provision.trial;/' boot/grub/grub.cfg", "changed"),
+        ("echo '# another comment' >>boot/grub/grub.cfg", "same"),
+    ],
+)
+def test_the_node_knows_what_it_tried_and_whether_that_changed(node: Path, change: str, now: str) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
+    assert run(node, boot.tried()).stdout == ""
+    assert run(node, boot.trial(NEW)).returncode == 0
+    subprocess.run(["sh", "-euc", change], cwd=node, check=True)
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert run(node, boot.tried()).stdout == f"{NEW}\t{boot_id}\t{now}\n"
+
+
+def test_promotion_of_the_running_kernel_ends_the_dead_man(node: Path) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED)
+    waiting = subprocess.Popen(["sleep", "600"])
+    text = boot.set_default(OLD).replace(boot.DEAD_MAN, f"{node}/dead-man")
+    (node / "dead-man").write_text(f"{waiting.pid}\n")
+    try:
+        assert run(node, boot.set_default(NEW).replace(boot.DEAD_MAN, f"{node}/dead-man")).returncode == 0
+        assert waiting.poll() is None
+        assert "is confirmed" in run(node, text).stdout
+        assert waiting.wait(10) == -15
+    finally:
+        waiting.kill()
+
+
+def test_the_dead_man_waits_for_nobody_on_a_kernel_that_is_not_on_trial(node: Path) -> None:
+    text = boot.dead_man(1).replace("/proc/cmdline", f"{node}/cmdline").replace(boot.DEAD_MAN, f"{node}/dead-man")
+    text = text.replace("/proc/sysrq-trigger", f"{node}/sysrq").replace("/dev/kmsg", f"{node}/kmsg")
+    (node / "cmdline").write_text("root=/dev/vda ro\n")
+    subprocess.run(["sh", "-c", text, "dead-man"], check=True)
+    assert not (node / "dead-man").exists()
+    (node / "cmdline").write_text("root=/dev/vda ro panic=10 provision.trial quiet\n")
+    subprocess.run(["sh", "-c", text, "dead-man"], check=True)
+    pid = int((node / "dead-man").read_text())
+    deadline = time.monotonic() + 20
+    while "b" not in ((node / "sysrq").read_text() if (node / "sysrq").exists() else ""):
+        assert time.monotonic() < deadline, pid
+        time.sleep(0.1)
+    assert (node / "sysrq").read_text() == "s\nu\nb\n"
+    assert "not confirmed in time" in (node / "kmsg").read_text()
+
+
+def test_no_old_kernel_is_taken_off_before_the_new_one_is_the_default_and_runs(node: Path) -> None:
+    (node / "boot/grub/grub.cfg").write_text(SAVED)
+    (node / "boot/grub/grubenv").write_text(f"saved_entry={entry(NEW)}\n")
+    assert "does not run" in run(node, boot.prune(NEW, 1)).stderr
+    (node / "boot/grub/grubenv").write_text(f"saved_entry={entry(NEW)}\n")
+    assert "is not the default" in run(node, boot.prune(OLD, 1)).stderr
 
 
 def test_no_menu_is_written_for_a_kernel_that_cannot_boot(node: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from samples import SETTINGS
 from typer.testing import CliRunner
 
 from provision.cli.main import app
@@ -87,7 +89,7 @@ def test_every_resource_stands_in_it_in_order() -> None:
     text = shown([group])
     places = [text.index(f"    {entry.name} ") for entry in group.planned.plan.entries]
     assert places == sorted(places)
-    assert text.count("Boot ") == len(group.planned.plan.boots)
+    assert sum(line.startswith("Boot ") for line in text.splitlines()) == len(group.planned.plan.boots)
 
 
 def test_every_version_has_its_reasons_and_every_source_is_named_once() -> None:
@@ -96,7 +98,7 @@ def test_every_version_has_its_reasons_and_every_source_is_named_once() -> None:
     for choice in group.planned.stack.choices.values():
         for reason in choice.reasons:
             assert reason.text in text
-            assert text.count(f"]  {reason.source}") == 1
+            assert len(re.findall(rf"\]  +{re.escape(reason.source)}$", text, re.MULTILINE)) == 1
             line = next(
                 line
                 for line in text.splitlines()
@@ -178,6 +180,21 @@ def test_wrong_input_is_told_with_exit_code_2(tmp_path: Path, keys: str, words: 
         assert word in said.stderr
 
 
+SETTINGS_IN_WORDS = (
+    "https://example.org/apt stable main",
+    "/srv/it's leads to ../some where",
+    "/usr/bin/tool leads to /opt/tool",
+    "KEY in /etc/default/x",
+    "a.b.c, e in /etc/x.json",
+    "quiet init_on_alloc=0",
+    "a-b loaded at boot: o=1",
+    "rival kept out: modeset=0",
+    "own a=1;2",
+    "net.ipv4.tcp_rmem=1 2 3",
+    "group people",
+    "user daemon-user in people, video",
+    "the key is enrolled",
+)
 GATE = Gate(name="g", test="true", expect="it holds", remedy="-", needs=("boot",), boot_scoped=True)
 PACKAGES = Packages(name="p", packages=(Package(name="one"), Package(name="two", version="1.*")), hold=True)
 FILE = File(name="f", path="/etc/f", content="x", boot_scoped=True)
@@ -193,6 +210,7 @@ FILE = File(name="f", path="/etc/f", content="x", boot_scoped=True)
         (BootEntry(name="b", release="1.0.0-artificial"), "1.0.0-artificial starts by default"),
         (Derived(name="r", inputs=("p", "/etc/f"), command="true"), "from p, /etc/f"),
         (GATE, "it holds"),
+        *zip(SETTINGS, SETTINGS_IN_WORDS, strict=True),
     ],
     ids=lambda value: value if isinstance(value, str) else value.kind,
 )

@@ -49,6 +49,7 @@ def spec(*texts: str, base: NodeSpec | None = None) -> NodeSpec:
         ("kernel=1.2-a", "kernel", "1.2-a"),
         ("doca=1.2", "doca", "1.2"),
         ("gcc=1", "gcc", "1"),
+        ("driver_repository=cuda", "driver_repository", "cuda"),
         ("features=mig, gds,cdmm,fabricmanager,open", "features", ("mig", "gds", "cdmm", "fabricmanager", "open")),
         ("cuda_compat=true", "cuda_compat", True),
         ("fabricmanager=no", "fabricmanager", False),
@@ -64,7 +65,7 @@ def test_every_key_of_an_inventory_is_a_key(setting: str, field: str, value: obj
 
 def test_the_keys_above_are_all_there_are() -> None:
     assert set(NodeSpec.model_fields) == {
-        "os", "arch", "gpu", "driver", "cuda", "kernel", "doca", "gcc", "features", "cuda_compat", "fabricmanager",
+        "os", "arch", "gpu", "driver", "driver_repository", "cuda", "kernel", "doca", "gcc", "features", "cuda_compat", "fabricmanager",
         "reboots", "hardware", "roles", "variables",
     }  # fmt: skip
 

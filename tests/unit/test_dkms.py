@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from provision.platforms import dkms
 from provision.platforms.shell import program
 
 RELEASE = "1.2.3+deb0-amd64"
+TINY = dkms.Wanted("tiny", "1.0", RELEASE, ("tiny",), "*GPL*")
 
 # Lines of make.log of Debian 13's dkms, as gcc and modpost write them.
 COMPILER = """\
@@ -52,7 +54,9 @@ def replay(path: Path, name: str, output: str) -> None:
     [
         dkms.build("tiny", "1.0", RELEASE, ["/usr/src/ofa_kernel/default/Module.symvers"]),
         dkms.first_error("tiny", "1.0"),
-        dkms.built("tiny", "1.0", RELEASE, ["tiny"], "*GPL*"),
+        dkms.built(TINY),
+        dkms.known(TINY),
+        dkms.keep_verdict(TINY),
     ],
 )
 def test_every_program_is_posix_shell(text: str) -> None:
@@ -96,9 +100,11 @@ def installed_module(root: Path, modinfo: str, status: str) -> Path:
     return modules
 
 
-def built(root: Path, licence: str = "*GPL*") -> subprocess.CompletedProcess[str]:
-    text = dkms.built("tiny", "1.0", RELEASE, ["tiny"], licence)
-    return run(text.replace("/lib/modules", f"{root}/modules"), root)
+def judged(
+    root: Path, program: Callable[[dkms.Wanted], str] = dkms.built, wanted: dkms.Wanted = TINY
+) -> subprocess.CompletedProcess[str]:
+    text = program(wanted).replace("/lib/modules", f"{root}/modules").replace("/var/lib/dkms", f"{root}/dkms-tree")
+    return run(text, root)
 
 
 INSTALLED = f"tiny/1.0, {RELEASE}, x86_64: installed\n"
@@ -107,7 +113,7 @@ GOOD = MODINFO.format(release=RELEASE)
 
 def test_an_installed_module_is_told_with_its_licence(tmp_path: Path) -> None:
     installed_module(tmp_path, GOOD, INSTALLED)
-    result = built(tmp_path)
+    result = judged(tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"tiny/1.0 is installed for kernel {RELEASE}: 1 modules, licence Dual MIT/GPL\n"
 
@@ -128,7 +134,7 @@ def test_an_installed_module_is_told_with_its_licence(tmp_path: Path) -> None:
 )
 def test_what_is_not_as_it_should_be_is_named(tmp_path: Path, modinfo: str, status: str, reason: str) -> None:
     installed_module(tmp_path, modinfo, status)
-    result = built(tmp_path)
+    result = judged(tmp_path)
     assert result.returncode == 1
     assert reason in result.stdout + result.stderr
 
@@ -140,7 +146,7 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path: Path, modinfo: str, stat
 def test_dkms_is_not_believed(tmp_path: Path, gone: str, reason: str) -> None:
     modules = installed_module(tmp_path, GOOD, INSTALLED)
     (modules / gone).write_text("") if gone == "modules.dep" else (modules / gone).unlink()
-    result = built(tmp_path)
+    result = judged(tmp_path)
     assert result.returncode == 1
     assert reason in result.stderr
 
@@ -148,12 +154,81 @@ def test_dkms_is_not_believed(tmp_path: Path, gone: str, reason: str) -> None:
 def test_an_empty_module_is_a_missing_one(tmp_path: Path) -> None:
     modules = installed_module(tmp_path, GOOD, INSTALLED)
     (modules / "updates/dkms/tiny.ko.xz").write_text("")
-    assert "is missing or empty" in built(tmp_path).stdout
+    assert "is missing or empty" in judged(tmp_path).stdout
 
 
 def test_a_build_without_files_proves_nothing() -> None:
     with pytest.raises(ValueError, match="proves nothing"):
-        dkms.built("tiny", "1.0", RELEASE, [])
+        dkms.built(TINY._replace(files=()))
+
+
+MACHINE = os.uname().machine
+VERDICT = f"dkms-tree/tiny/1.0/{RELEASE}/{MACHINE}/verdict"
+MODULE = f"modules/{RELEASE}/updates/dkms/tiny.ko.xz"
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """A node with a kept verdict, on which neither dkms nor modinfo answers any more."""
+    installed_module(tmp_path, GOOD, INSTALLED)
+    tree = tmp_path / "dkms-tree/tiny"
+    (tree / "1.0" / RELEASE / MACHINE / "module").mkdir(parents=True)
+    (tree / "1.0" / RELEASE / MACHINE / "module/tiny.ko.xz").write_text("a module")
+    (tree / "1.0/source").mkdir()
+    (tree / "1.0/source/dkms.conf").touch()
+    (tree / f"kernel-{RELEASE}-{MACHINE}").symlink_to(f"1.0/{RELEASE}/{MACHINE}")
+    kept = judged(tmp_path, dkms.keep_verdict)
+    assert (kept.returncode, kept.stdout, kept.stderr) == (0, "", "")
+    replay(tmp_path, "dkms", "dkms was asked\n")
+    replay(tmp_path, "modinfo", "")
+    return tmp_path
+
+
+def test_a_kept_verdict_stands_while_nothing_that_it_is_about_changes(known: Path) -> None:
+    result = judged(known)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"tiny/1.0 is installed for kernel {RELEASE}: 1 modules, licence Dual MIT/GPL\n"
+    assert judged(known, dkms.known).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        f"echo more >>{MODULE}",
+        f": >{MODULE}",
+        f"rm {MODULE}",
+        f"mv {MODULE} {MODULE}.other",
+        f"echo more >>dkms-tree/tiny/1.0/{RELEASE}/{MACHINE}/module/tiny.ko.xz",
+        f"rm dkms-tree/tiny/kernel-{RELEASE}-{MACHINE}",
+        f"mkdir -p dkms-tree/tiny/1.1/{RELEASE}/{MACHINE}; "
+        f"ln -sfn 1.1/{RELEASE}/{MACHINE} dkms-tree/tiny/kernel-{RELEASE}-{MACHINE}",
+        f"rm -r dkms-tree/tiny/1.0/{RELEASE}",
+        "rm -r dkms-tree/tiny/1.0/source",
+        f": >modules/{RELEASE}/modules.dep",
+        f"rm modules/{RELEASE}/modules.dep",
+        f"echo extra/tiny.ko.xz: >modules/{RELEASE}/modules.dep",
+        f"rm {VERDICT}",
+        f": >{VERDICT}",
+        f"sed -i '3,$d' {VERDICT}",
+        f"echo x >>{VERDICT}; sed -i s/^[0-9a-f]/x/ {VERDICT}",
+    ],
+)
+def test_whatever_changes_is_judged_anew(known: Path, harm: str) -> None:
+    subprocess.run(["sh", "-euc", harm], cwd=known, check=True)
+    assert "dkms was asked" in judged(known).stderr
+    assert judged(known, dkms.known).returncode == 1
+
+
+def test_another_question_is_judged_anew(known: Path) -> None:
+    assert "dkms was asked" in judged(known, wanted=TINY._replace(licence="NVIDIA")).stderr
+    assert "dkms was asked" in judged(known, wanted=TINY._replace(files=("tiny", "other"))).stderr
+
+
+def test_a_bad_verdict_is_never_kept_and_takes_a_good_one_away(known: Path) -> None:
+    replay(known, "dkms", INSTALLED)
+    replay(known, "modinfo", GOOD.replace("Dual MIT/GPL", "NVIDIA"))
+    assert judged(known, dkms.keep_verdict).returncode == 0
+    assert not (known / VERDICT).exists()
 
 
 def test_a_build_is_due_again_when_what_it_is_made_from_changes(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""Unattended updates of a Debian-family node: never of kernels and drivers, and not while a run is at work.
+
+Security updates go on. The lease is what every program of a run renews (RUN/lease) and what a boot-scoped change
+leaves (STATE/reboot-due): where both are old, a killed controller's node updates itself again.
+Read in apt 3.0's apt-daily*.service and unattended-upgrades 2.12 of Debian 13 (2026-11-21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from provision.model.places import RUN, STATE
+from provision.platforms.apt import extended_regex
+
+EXCEPTIONS = "/etc/apt/apt.conf.d/52provision-unattended-upgrades"
+"""Read after 50unattended-upgrades, whose own list it lengthens."""
+
+TIMED = ("apt-daily", "apt-daily-upgrade")
+
+LEASE_MINUTES = 20
+"""Longer than any step between two signs of life: a transaction, a build of modules, a reboot with slow firmware."""
+
+# A condition, not a mask: the timer goes on, so the next turn comes by itself (systemd.service(5), ExecCondition=:
+# exit codes 1 to 254 skip the start, which is no failure).
+LEASE = f"""\
+# Written by provision: no unattended package work while a run is at work here, which ends by itself.
+[Service]
+ExecCondition=/bin/sh -c '! find {RUN}/lease {STATE}/reboot-due -mmin -{LEASE_MINUTES} 2>/dev/null | grep -q .'
+"""
+
+
+def exceptions(globs: Iterable[str]) -> str:
+    """The text of an apt.conf file. unattended-upgrades matches these expressions from the beginning of a name."""
+    names = "".join(f'    "{_escaped(glob)}$";\n' for glob in globs)
+    return (
+        "// Written by provision: kernel and driver belong to a set that is changed as a whole, and tested.\n"
+        f"Unattended-Upgrade::Package-Blacklist {{\n{names}}};\n"
+    )
+
+
+def _escaped(glob: str) -> str:
+    """apt.conf knows the backslash as an escape, so it is doubled."""
+    return extended_regex(glob).replace("\\", "\\\\")

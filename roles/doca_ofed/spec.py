@@ -1,0 +1,123 @@
+"""doca_ofed: the network's drivers, which the GPU's are built against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from provision.catalog import ComponentPackages, load
+from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Repository, Resource, SigningKey, Unit
+from provision.planning import Context, Role, boot_files
+from provision.platforms import packages_of
+
+URL = "https://linux.mellanox.com/public/repo/doca/{version}/{os}/{arch}/"
+"""Layout and the name of the key beside it, GPG-KEY-Mellanox.pub: several published scripts, read 2026-11-21."""
+
+VENDOR_ARCH = {"x86_64": "x86_64", "aarch64": "arm64-sbsa"}
+
+# Azure/azhpc-images, components/install_doca.sh, read 2026-11-21: ports appear late, and a start without them fails.
+PATIENT = """\
+# Written by provision. The ports may appear after this unit's turn: wait for them, and try again.
+[Unit]
+After=systemd-udev-settle.service
+Wants=systemd-udev-settle.service
+
+[Service]
+Restart=on-failure
+RestartSec=5
+"""
+
+# The same source, setup of a SKU: nvidia-peermem is loaded once InfiniBand is up, never before. `-`: a node whose GPU
+# driver does not load keeps its network.
+PEER_MEMORY = """\
+# Written by provision. nvidia-peermem registers with OFED's InfiniBand core, so it is loaded when that is there.
+[Service]
+ExecStartPost=-/sbin/modprobe nvidia-peermem
+"""
+
+
+class DocaOfed(Role):
+    """NVIDIA's network drivers (DOCA-OFED), built for the target kernel before the GPU driver that uses them."""
+
+    component: ClassVar[str] = "ofed"
+
+    profile: Literal["doca-ofed", "doca-networking", "doca-roce", "doca-all", "doca-ofed-userspace", "inbox"] = Field(
+        default="doca-ofed",
+        description="which part of DOCA; doca-ofed-userspace has no kernel modules, inbox none of DOCA at all: the "
+        "kernel's own drivers with DMA-BUF, which the open GPU modules bring",
+    )
+    peer_memory: bool = Field(default=True, description="load nvidia-peermem when InfiniBand is up")
+    firmware: bool = Field(default=False, description="bring what writes firmware into NICs; they want a power cycle")
+    url: str = Field(default=URL, description="the repository; {version}, {os} and {arch} are filled in")
+    key: str | None = Field(
+        default=None, description="its signing key as ASCII text; without one the node must know the repository already"
+    )
+    key_fingerprints: tuple[str, ...] = Field(default=(), description="of every primary key in that text")
+
+    @classmethod
+    def wanted(cls, spec: NodeSpec) -> bool:
+        return "rdma" in spec.features or spec.doca is not None
+
+    def resources(self, ctx: Context) -> Iterator[Resource]:
+        if self.profile == "inbox":
+            yield Packages(name="ofed-packages", packages=packages_of(ctx.platform, "inbox_rdma", "0").packages)
+            return
+        yield from self._packages(ctx)
+        if any(row.id == self.profile and row.kernel_modules for row in load().doca_profiles):
+            yield from self._modules(ctx)
+
+    def _packages(self, ctx: Context) -> Iterator[Resource]:
+        version = ctx.stack.version("doca")
+        named = packages_of(ctx.platform, "doca", version, "doca", self.profile)
+        if self.key is not None:
+            yield self._repository(ctx, self.key)
+        # Without it apt would take the vendor's dkms instead of the distribution's.
+        lock = ctx.platform.lock_of("ofed", named.packages, _row(ctx).never)
+        yield File(name="ofed-lock", path=lock.path, content=lock.content)
+        firmware: tuple[Package, ...] = ()
+        if self.firmware:
+            firmware = packages_of(ctx.platform, "nic_firmware", version, "doca").packages
+        yield Packages(name="ofed-packages", packages=(*named.packages, *firmware), hold=True, boot_scoped=True)
+
+    def _repository(self, ctx: Context, key: str) -> Repository:
+        where = self.url.format(version=ctx.stack.version("doca"), os=ctx.spec.os, arch=VENDOR_ARCH[ctx.platform.arch])
+        return Repository(
+            name="ofed-repository",
+            uris=(where,),
+            suites=("./",),
+            key=SigningKey(armour=key, fingerprints=self.key_fingerprints),
+        )
+
+    def _modules(self, ctx: Context) -> Iterator[Resource]:
+        release, modules = ctx.stack.version("kernel"), _row(ctx).dkms
+        yield File(name="ofed-patience", path="/etc/systemd/system/openibd.service.d/provision.conf", content=PATIENT)
+        if self.peer_memory:
+            yield File(
+                name="ofed-peer-memory",
+                path="/etc/systemd/system/openibd.service.d/provision-peer-memory.conf",
+                content=PEER_MEMORY,
+            )
+        yield Derived(
+            name="ofed-build",
+            inputs=("ofed-packages",),
+            also=("kernel-packages",),
+            command=ctx.platform.build_ofed(modules, release),
+            log=ctx.platform.ofed_log(modules),
+            undo=ctx.platform.withdraw_kernel(release),
+            boot_scoped=True,
+        )
+        yield Gate(
+            name="ofed-built",
+            test=ctx.platform.ofed_built(modules, release),
+            expect=f"OFED's modules are built and installed for kernel {release}",
+            remedy="See the build log that is named; choose a kernel and a DOCA that fit (`provision plan` tells)",
+            proves=("ofed-build",),
+        )
+        yield from boot_files(ctx, inputs=("ofed-packages", "ofed-build"))
+        yield Unit(name="ofed-daemon", unit="openibd.service", needs=("boot", "modules"), after="driver")
+
+
+def _row(ctx: Context) -> ComponentPackages:
+    return next(row for row in ctx.platform.components if (row.component, row.repository) == ("doca", "doca"))

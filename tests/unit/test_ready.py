@@ -1,0 +1,166 @@
+"""What preflight asks of a node: each test run in a directory that stands for its root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from provision.catalog import load
+from provision.model import NodeSpec
+from provision.planning import rooms
+from provision.planning.role import Context
+from provision.platforms import platform_for, ready, updates
+from provision.stack import resolve
+
+VARIABLE = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+def tool(root: Path, name: str, body: str) -> None:
+    (root / "bin").mkdir(exist_ok=True)
+    (root / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+    (root / "bin" / name).chmod(0o755)
+
+
+def run(root: Path, text: str) -> tuple[int, str]:
+    for place in ("/sys/", "/var/lib/", "/etc/"):
+        text = text.replace(f" {place}", f" {root}{place}").replace(f"={place}", f"={root}{place}")
+    environment = {"PATH": f"{root}/bin:/usr/bin:/bin", "LC_ALL": "C"}
+    done = subprocess.run(["sh", "-euc", text], capture_output=True, text=True, env=environment, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.strip()
+
+
+def secure_boot(root: Path, value: int) -> None:
+    path = root / VARIABLE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes([6, 0, 0, 0, value]))
+
+
+class TestSecureBoot:
+    def test_a_machine_without_it_passes(self, tmp_path: Path) -> None:
+        assert run(tmp_path, ready.secure_boot_admits()) == (0, "no Secure Boot here")
+
+    def test_off_passes(self, tmp_path: Path) -> None:
+        secure_boot(tmp_path, 0)
+        assert run(tmp_path, ready.secure_boot_admits()) == (0, "Secure Boot is off")
+
+    def test_on_without_a_key_does_not(self, tmp_path: Path) -> None:
+        secure_boot(tmp_path, 1)
+        code, told = run(tmp_path, ready.secure_boot_admits())
+        assert (code, told) == (1, "Secure Boot is on, and this node has no key to sign modules with")
+
+    @pytest.mark.parametrize(
+        ("answer", "code", "words"),
+        [("is already enrolled", 0, "knows"), ("is not enrolled", 1, "is not enrolled"), ("", 1, "is not enrolled")],
+    )
+    def test_on_with_a_key_passes_when_it_is_enrolled(self, tmp_path: Path, answer: str, code: int, words: str) -> None:
+        secure_boot(tmp_path, 1)
+        (tmp_path / "var/lib/dkms").mkdir(parents=True)
+        (tmp_path / "var/lib/dkms/mok.pub").write_text("key")
+        tool(tmp_path, "mokutil", f'echo "$2 {answer}"')
+        got, told = run(tmp_path, ready.secure_boot_admits())
+        assert got == code
+        assert words in told
+
+
+class TestOldOfed:
+    @pytest.mark.parametrize(
+        ("installed", "says", "code"),
+        [
+            ("", None, 0),
+            ("", "OFED-internal-25.10-1.2.3:", 0),
+            ("ii |mlnx-ofed-kernel-dkms", "OFED-internal-25.10-1.2.3:", 0),
+            ("", "MLNX_OFED_LINUX-24.10-1.2.3:", 1),
+            ("ii |mlnx-ofed-all", None, 1),
+            ("rc |mlnx-ofed-all", None, 0),
+        ],
+    )
+    def test_what_must_go_first(self, tmp_path: Path, installed: str, says: str | None, code: int) -> None:
+        tool(tmp_path, "dpkg-query", f"echo '{installed}'" if installed else "exit 1")
+        if says:
+            tool(tmp_path, "ofed_info", f"echo {says}")
+        assert run(tmp_path, ready.old_ofed_absent())[0] == code
+
+
+class TestFirstBoot:
+    def test_a_node_without_cloud_init_is_ready(self, tmp_path: Path) -> None:
+        assert run(tmp_path, ready.first_boot_is_over(1)) == (0, "no cloud-init here")
+
+    @pytest.mark.parametrize("code", [0, 1, 2])
+    def test_however_it_ended_it_is_over(self, tmp_path: Path, code: int) -> None:
+        tool(tmp_path, "cloud-init", f"exit {code}")
+        assert run(tmp_path, ready.first_boot_is_over(9)) == (0, "cloud-init has ended")
+
+    def test_it_is_not_waited_for_forever(self, tmp_path: Path) -> None:
+        tool(tmp_path, "cloud-init", 'case "$*" in *--wait*) exec sleep 9 ;; esac; echo "status: running"')
+        code, told = run(tmp_path, ready.first_boot_is_over(1))
+        assert (code, told) == (1, "cloud-init has been at work for more than 1 s: status: running")
+
+
+class TestUpdates:
+    @pytest.mark.parametrize(
+        ("name", "excepted"),
+        [("linux-image-1.2.3-amd64", True), ("linux-image-amd64", True), ("libssl3", False), ("bash", False)],
+    )
+    def test_the_set_is_excepted_and_nothing_else(self, name: str, excepted: bool, tmp_path: Path) -> None:
+        path = tmp_path / "apt.conf"
+        path.write_text(platform_for("debian13", "x86_64").update_exceptions().content)
+        key = "Unattended-Upgrade::Package-Blacklist"
+        told = subprocess.run(
+            ["apt-config", "dump", "--format", "%v%n", key], env=os.environ | {"APT_CONFIG": str(path)},
+            capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        expressions = [line for line in told if line]
+        assert expressions
+        found = any(
+            subprocess.run(["grep", "-Pq", f"^(?:{one})"], input=name, text=True, check=False).returncode == 0
+            for one in expressions
+        )
+        assert found == excepted
+
+    @pytest.mark.parametrize(
+        ("age", "held_off"),
+        [(None, False), (0, True), (updates.LEASE_MINUTES - 1, True), (updates.LEASE_MINUTES + 1, False)],
+    )
+    def test_a_lease_ends_by_itself(self, tmp_path: Path, age: int | None, held_off: bool) -> None:
+        lease = tmp_path / "lease"
+        if age is not None:
+            lease.touch()
+            then = lease.stat().st_mtime - age * 60
+            os.utime(lease, (then, then))
+        (line,) = (line for line in updates.LEASE.splitlines() if line.startswith("ExecCondition="))
+        command = line.removeprefix("ExecCondition=").replace("/run/provision/lease", str(lease))
+        assert (subprocess.run(["sh", "-c", command], check=False).returncode != 0) == held_off
+
+
+class TestGpu:
+    @pytest.mark.parametrize(
+        ("gpu", "devices", "code"),
+        [
+            ("GH200", {"a": ("0x10de", "0x2342", "0x030200")}, 0),
+            ("GH200", {"a": ("0x10de", "0x2330", "0x030200")}, 1),
+            ("GH200", {}, 1),
+            (None, {"a": ("0x10de", "0x2330", "0x030200")}, 0),
+            (None, {"a": ("0x10de", "0x22a3", "0x068000")}, 1),
+            (None, {"a": ("0x8086", "0x2330", "0x030200")}, 1),
+            ("H100", {"a": ("0x10de", "0x22a3", "0x068000"), "b": ("0x10de", "0x2330", "0x030200")}, 0),
+        ],
+    )
+    def test_the_declared_gpu_is_looked_for_by_its_id(
+        self, tmp_path: Path, gpu: str | None, devices: dict[str, tuple[str, str, str]], code: int
+    ) -> None:
+        for name, ids in devices.items():
+            folder = tmp_path / "sys/bus/pci/devices" / name
+            folder.mkdir(parents=True)
+            for file, value in zip(("vendor", "device", "class"), ids, strict=True):
+                (folder / file).write_text(f"{value}\n")
+        spec = NodeSpec(os="debian13", arch="x86_64", gpu=gpu)
+        context = Context(spec=spec, stack=resolve(spec, load(), None), platform=platform_for("debian13", "x86_64"))
+        role = rooms()["preflight"].role()
+        (test,) = (r.test for r in role.resources(context) if r.name == "preflight-gpu" and r.kind == "gate")
+        got, told = run(tmp_path, f"(set -eu\n{test}\n)")
+        assert got == code, told
+        assert all(f"10de:{ids[1][2:]}" in told for ids in devices.values() if ids[0] == "0x10de" and "0x03" in ids[2])

@@ -1,0 +1,362 @@
+"""The roles above the driver: what they declare on each platform, and how their programs judge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from provision.catalog import branch_of, load
+from provision.catalog.published import published
+from provision.model import (
+    Alternatives,
+    Derived,
+    File,
+    Fragment,
+    Gate,
+    NodeSpec,
+    Package,
+    Packages,
+    Plan,
+    Repository,
+    Resource,
+)
+from provision.planning import BrokenOrder, NoPlan, Planned, assemble, check_order, rooms
+from provision.platforms import carried, platform_for
+from provision.platforms.simulation import brings_no_other
+
+CATALOG = load()
+ROOMS = rooms([Path(__file__).parents[2] / "roles"])
+SYSTEMS = [(system.id, arch) for system in CATALOG.operating_systems for arch in system.archs]
+OURS = ("cuda_toolkit", "container_toolkit", "gdrcopy", "dcgm")
+ARCHIVES = [(os, v) for row in CATALOG.component_packages for os, versions in row.offered.items() for v in versions]
+
+
+def made(os: str, arch: str = "x86_64", **keys: Any) -> Planned:
+    return assemble(NodeSpec.model_validate({"os": os, "arch": arch, "gpu": "H100", **keys}), ROOMS)
+
+
+def named(plan: Plan) -> dict[str, Resource]:
+    return {entry.name: entry.resource for entry in plan.entries}
+
+
+def roles(plan: Plan) -> set[str]:
+    return {entry.role for entry in plan.entries}
+
+
+def packages(resource: Resource) -> list[str]:
+    assert isinstance(resource, Packages)
+    return [package.name for package in resource.packages]
+
+
+def ran(program: str, *folders: Path) -> tuple[int, str]:
+    """Exit code and words of a program, for which the programs of these folders come first."""
+    path = os.pathsep.join([*map(str, folders), "/usr/bin", "/bin"])
+    done = subprocess.run(["sh", "-eu", "-c", program], env={"PATH": path}, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def programs(folder: Path, **texts: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+class TestWanted:
+    @pytest.mark.parametrize(("os", "arch"), SYSTEMS)
+    def test_a_driver_node_gets_none_of_them(self, os: str, arch: str) -> None:
+        assert not roles(made(os, arch).plan) & set(OURS)
+
+    @pytest.mark.parametrize(
+        ("keys", "wanted"),
+        [
+            ({"cuda": "12"}, {"cuda_toolkit"}),
+            ({"features": ["containers"]}, {"container_toolkit"}),
+            ({"features": ["gdrcopy"]}, {"gdrcopy"}),
+            ({"features": ["dcgm"]}, {"dcgm"}),
+            ({"features": ["rdma"]}, set()),
+            ({"roles": ["kernel_64k", "cuda_toolkit"]}, {"cuda_toolkit"}),
+        ],
+    )
+    def test_a_pin_a_feature_or_its_name_asks_for_a_role(self, keys: dict[str, Any], wanted: set[str]) -> None:
+        assert roles(made("ubuntu24.04", **keys).plan) & set(OURS) == wanted
+
+
+class TestOrder:
+    @pytest.mark.parametrize(("first", "second"), [("gdrcopy", "open_kernel_modules"), ("dcgm", "cuda_drivers")])
+    def test_none_stands_before_what_it_needs(self, first: str, second: str) -> None:
+        made = {name: ROOMS[name].role.model_construct() for name in (first, second)}
+        with pytest.raises(BrokenOrder, match=f"role {second} must stand before {first}: .*read 2026"):
+            check_order(made)
+
+    @pytest.mark.parametrize("reboots", ["single", "staged"])
+    def test_modules_are_built_in_their_order_and_before_the_reboot(self, reboots: str) -> None:
+        plan = made("ubuntu24.04", features=["gdrcopy", "dcgm", "containers"], cuda="13", reboots=reboots).plan
+        boots = {entry.name: number for number, boot in enumerate(plan.boots) for entry in boot}
+        order = [entry.name for entry in plan.entries]
+        assert order.index("module-build") < order.index("gdrcopy-build")
+        assert boots["module-build"] == boots["gdrcopy-build"] < boots["gdrcopy-loaded"]
+        assert boots["container-cdi"] == boots["dcgm-service"] == max(boots.values())
+
+
+class TestCudaToolkit:
+    @pytest.mark.parametrize(
+        ("os", "arch", "cuda"),
+        [(os, arch, cuda) for os, arch in SYSTEMS for cuda in ("12.4", "13.0") if (os, cuda) != ("debian13", "13.0")],
+    )
+    def test_the_toolkit_its_compiler_and_nothing_that_pulls_a_driver(self, os: str, arch: str, cuda: str) -> None:
+        gpu = "GH200" if arch == "aarch64" else "H100"
+        planned = made(os, arch, gpu=gpu, cuda=cuda)
+        plan, release = named(planned.plan), planned.stack.version("cuda")
+        whole = {name for row in CATALOG.driver_names for names in row.whole.values() for name in names}
+        bought = packages(plan["toolkit-packages"])
+        assert not {"cuda", f"cuda-{cuda.replace('.', '-')}", *whole} & set(bought)
+        own = (os, release) in ARCHIVES
+        assert bought[0] == ("nvidia-cuda-toolkit" if own else f"cuda-toolkit-{cuda.replace('.', '-')}")
+        assert packages(plan["toolkit-compiler"]) == [f"g++-{branch_of(planned.stack.version('gcc'))}"]
+        assert ("toolkit-default" in plan) is not own
+
+    def test_the_common_name_stands_for_the_pinned_release(self) -> None:
+        planned = made("ubuntu24.04", cuda="13.0")
+        link = named(planned.plan)["toolkit-default"]
+        assert isinstance(link, Alternatives)
+        assert (link.link, link.path) == ("/usr/local/cuda", "/usr/local/cuda-13.0")
+
+    @pytest.mark.parametrize(("os", "home"), [("debian13", "/usr/lib/cuda"), ("ubuntu24.04", "/usr/local/cuda")])
+    def test_a_login_shell_is_told(self, os: str, home: str, tmp_path: Path) -> None:
+        planned = made(os, cuda="12.4")
+        profile = named(planned.plan)["toolkit-profile"]
+        assert isinstance(profile, File)
+        (tmp_path / "profile").write_text(profile.content)
+        code, told = ran(f'. {tmp_path}/profile; echo "$CUDA_HOME $CUDAHOSTCXX"')
+        assert (code, told.split()) == (0, [home, f"/usr/bin/g++-{planned.stack.version('gcc')}"])
+
+    def test_forward_compatibility_brings_its_package_and_nothing_else_does(self) -> None:
+        forward = made("ubuntu22.04", driver="535", cuda="12.8", cuda_compat=True)
+        assert forward.stack.choices["cuda"].how == "forward"
+        assert packages(named(forward.plan)["toolkit-packages"])[1:] == ["cuda-compat-12-8"]
+        assert packages(named(made("ubuntu22.04", cuda="12.8").plan)["toolkit-packages"])[1:] == []
+
+    def test_the_release_is_asked_of_the_compiler_itself(self, tmp_path: Path) -> None:
+        planned = made("ubuntu24.04", cuda="13.0")
+        gate, compiler = named(planned.plan)["toolkit-release"], f"g++-{planned.stack.version('gcc')}"
+        assert isinstance(gate, Gate)
+        there = programs(
+            tmp_path / "bin", nvcc='echo "Cuda compilation tools, release 13.0, V1"', **{compiler: "echo 13"}
+        )
+        test = gate.test.replace("/usr/local/cuda-13.0/bin", str(there)).replace("/usr/bin/g++", f"{there}/g++")
+        assert ran(test)[0] == 0
+        programs(tmp_path / "bin", nvcc='echo "Cuda compilation tools, release 12.8, V1"')
+        code, told = ran(test)
+        assert (code, "release 12.8" in told) == (1, True)
+        (there / "nvcc").unlink()
+        assert "does not answer" in ran(test)[1]
+
+
+class TestSimulation:
+    PARTS = ("libcuda1", "nvidia-open", "libnvidia-compute-[0-9][0-9.]*")
+    LIST = "libcuda1 libcudart12 libnvidia-ml-dev"
+
+    def apt(self, folder: Path, driver: str) -> Path:
+        simulated = "\\n".join(
+            f"Inst {name} ({'1.2.3-1' if name != 'libcuda1' else driver} Debian:13.7/stable [amd64])"
+            for name in self.LIST.split()
+        )
+        return programs(
+            folder,
+            **{
+                "apt-cache": '[ $2 != absent ] || exit 0; echo "$2 | 9.9-2 | a place"; echo "$2 | 9.8-1 | a place"',
+                "apt-get": f"printf '%b\\n' '{simulated}'; echo \"$@\" >&2",
+            },
+        )
+
+    @pytest.mark.parametrize(
+        ("comes", "driver", "holds"),
+        [
+            ("550.1.2-2", "550.1.2", True),
+            ("550.1.2-2", "550", True),
+            ("1:550.1.2-2", "550.1.2", True),
+            ("550.1.20-2", "550.1.2", False),
+            ("560.1.2-2", "550.1.2", False),
+        ],
+    )
+    def test_only_the_plans_driver_may_come_along(self, comes: str, driver: str, holds: bool, tmp_path: Path) -> None:
+        test = brings_no_other((Package(name="a-toolkit", version="9.8-*"),), self.PARTS, driver)
+        code, told = ran(test, self.apt(tmp_path / "bin", comes))
+        assert (code == 0) is holds
+        assert "a-toolkit=9.8-1" in told
+        assert holds or f"libcuda1={comes}" in told
+
+    def test_what_apt_does_not_know_yet_is_told_and_does_not_stop(self, tmp_path: Path) -> None:
+        test = brings_no_other((Package(name="absent"),), self.PARTS, "550")
+        assert ran(test, self.apt(tmp_path / "bin", "1-1")) == (
+            0,
+            "apt does not know absent yet, so what comes with it cannot be told\n",
+        )
+
+    @pytest.mark.parametrize(("os", "arch"), SYSTEMS)
+    def test_every_part_of_a_driver_is_known_by_name(self, os: str, arch: str) -> None:
+        platform = platform_for(os, arch)
+        patterns = "|".join(platform.driver_package_patterns())
+        names = [
+            p.name for p in (*platform.driver_kernel_packages("550.1.2"), *platform.driver_user_packages("550.1.2"))
+        ]
+        for name, known in [*((name, True) for name in names), ("libcudart12", False), ("cuda-toolkit-13-0", False)]:
+            done = subprocess.run(["grep", "-qxE", patterns], input=f"{name}\n", text=True, check=False)
+            assert (done.returncode == 0) is known, name
+
+
+class TestContainerToolkit:
+    KEYS: ClassVar[dict[str, Any]] = {"features": ["containers"]}
+
+    @pytest.mark.parametrize(("os", "arch"), SYSTEMS)
+    def test_four_packages_at_one_good_version(self, os: str, arch: str) -> None:
+        planned = made(os, arch, **self.KEYS)
+        bought = named(planned.plan)["container-packages"]
+        assert isinstance(bought, Packages) and bought.hold
+        assert len(bought.packages) == 4
+        assert {p.version for p in bought.packages} == {f"{planned.stack.version('container_toolkit')}-*"}
+        bad = {row.id for row in CATALOG.container_toolkits if not row.good}
+        assert planned.stack.version("container_toolkit") not in bad
+
+    def test_dockers_file_keeps_what_is_not_ours(self) -> None:
+        fragment = named(made("ubuntu24.04", **self.KEYS).plan)["container-docker"]
+        assert isinstance(fragment, Fragment)
+        keys = [setting.key for setting in fragment.settings]
+        assert keys == [("runtimes", "nvidia", "path"), ("features", "cdi")]
+
+    def test_the_specification_is_made_again_after_every_change_of_the_driver(self) -> None:
+        plan = named(made("ubuntu24.04", **self.KEYS).plan)
+        cdi = plan["container-cdi"]
+        assert isinstance(cdi, Derived)
+        assert {"container-packages", "driver-packages", "module-packages", "module-build"} <= set(cdi.inputs)
+        assert "hardware" in cdi.needs and cdi.after == "driver"
+        assert cdi.outputs == ("/var/run/cdi/nvidia.yaml",)
+
+    def test_without_a_key_no_repository_is_added(self) -> None:
+        plan = made("ubuntu24.04", **self.KEYS).plan
+        assert not [e for e in plan.entries if e.role == "container_toolkit" and isinstance(e.resource, Repository)]
+
+    @pytest.mark.parametrize("key", ["no key at all", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n"])
+    def test_another_key_than_the_declared_one_is_told_in_a_sentence(self, key: str) -> None:
+        with pytest.raises(
+            NoPlan, match="container_toolkit_key is not the key of container_toolkit_key_fingerprints: "
+        ):
+            made("ubuntu24.04", **self.KEYS, variables={"container_toolkit": {"key": key}})
+
+    @pytest.mark.parametrize("plain", [False, True])
+    def test_old_engines_can_have_a_specification_that_they_read(self, plain: bool) -> None:
+        plan = named(made("debian12", **self.KEYS, variables={"container_toolkit": {"plain_cdi": plain}}).plan)
+        cdi, settings = plan["container-cdi"], plan["container-cdi-settings"]
+        assert isinstance(cdi, Derived) and isinstance(settings, File)
+        for text in (cdi.command, settings.content):
+            assert ("no-additional-gids-for-device-nodes" in text) is plain
+        assert ("container-engines-read-cdi" in plan) is not plain
+
+    @pytest.mark.parametrize(
+        ("engine", "newer", "holds"),
+        [(row.id, newer, newer) for row in CATALOG.cdi_runtimes for newer in (True, False)] + [("none", True, True)],
+    )
+    def test_each_engine_is_asked_whether_it_reads_the_specification(
+        self, engine: str, newer: bool, holds: bool, tmp_path: Path
+    ) -> None:
+        gate = named(made("debian12", **self.KEYS).plan)["container-engines-read-cdi"]
+        assert isinstance(gate, Gate)
+        first = next((row.first for row in CATALOG.cdi_runtimes if row.id == engine), "1.0.0")
+        version = first if newer else "0.9.9"
+        program = {"docker": "dockerd", "cri-o": "crio"}.get(engine, engine)
+        there = programs(tmp_path / "bin", **{program: f'echo "{engine} version v{version}~ds1, build 1"'})
+        code, told = ran(gate.test, there)
+        assert (code == 0) is holds, told
+        assert holds or f"{program} {version} (from {first} on)" in told
+
+    def test_a_node_without_containerd_is_let_be(self, tmp_path: Path) -> None:
+        plan = named(made("ubuntu24.04", **self.KEYS).plan)
+        gate, derived = plan["container-containerd-takes"], plan["container-containerd"]
+        assert isinstance(gate, Gate) and isinstance(derived, Derived)
+        for program in (gate.test, derived.command):
+            assert ran(program, programs(tmp_path / "bin"))[0] == 0 or Path("/usr/bin/containerd").exists()
+
+
+class TestGdrcopy:
+    @pytest.mark.parametrize(("os", "arch"), SYSTEMS)
+    def test_it_is_built_for_the_target_kernel_against_this_drivers_source(self, os: str, arch: str) -> None:
+        gpu = "GH200" if arch == "aarch64" else "H100"
+        planned = made(os, arch, gpu=gpu, features=["gdrcopy"])
+        build = named(planned.plan)["gdrcopy-build"]
+        assert isinstance(build, Derived)
+        assert {"gdrcopy-packages", "kernel-packages", "module-packages"} <= set(build.inputs)
+        module, version = platform_for(os, arch).dkms_module(planned.stack.version("driver"))
+        assert f"NVIDIA_SRC_DIR=/usr/src/{module}-{version}/nvidia" in build.command
+        assert f"release={planned.stack.version('kernel')}" in build.command
+        assert build.boot_scoped
+
+    def test_its_version_is_a_published_sets_or_what_was_asked_for_or_what_is_offered(self) -> None:
+        def version(os: str, arch: str, **variables: str) -> set[str]:
+            gpu = "GH200" if arch == "aarch64" else "H100"
+            given = {"gdrcopy": variables} if variables else {}
+            bought = named(made(os, arch, gpu=gpu, features=["gdrcopy"], variables=given).plan)["gdrcopy-packages"]
+            assert isinstance(bought, Packages)
+            return {package.version for package in bought.packages}
+
+        (known,) = {row.other["gdrcopy"] for row in CATALOG.combinations if row.id == "azhpc-ubuntu24.04-aarch64"}
+        assert version("ubuntu24.04", "aarch64") == {f"{known}*"}
+        assert version("ubuntu24.04", "aarch64", version="9.9") == {"9.9*"}
+        assert version("debian13", "x86_64") == {"*"}
+
+
+class TestDcgm:
+    @pytest.mark.parametrize(
+        ("os", "gpu", "driver", "major"),
+        [
+            ("ubuntu22.04", "H100", "580", "13"),
+            ("ubuntu22.04", "H100", "535", "12"),
+            ("ubuntu22.04", "V100", "580", "12"),
+            ("debian13", "H100", "550", "12"),
+        ],
+    )
+    def test_its_build_is_for_the_drivers_cuda_and_for_a_gpu_that_this_cuda_knows(
+        self, os: str, gpu: str, driver: str, major: str
+    ) -> None:
+        bought = packages(named(made(os, gpu=gpu, driver=driver, features=["dcgm"]).plan)["dcgm-packages"])
+        assert f"datacenter-gpu-manager-4-cuda{major}" in bought
+        assert f"datacenter-gpu-manager-4-proprietary-cuda{major}" in bought
+        assert len(bought) == 4
+
+    def test_all_packages_are_at_one_version(self) -> None:
+        bought = named(made("ubuntu22.04", features=["dcgm"]).plan)["dcgm-packages"]
+        assert isinstance(bought, Packages)
+        assert len({package.version for package in bought.packages}) == 1
+
+
+class TestWhereThingsComeFrom:
+    @pytest.mark.parametrize(("os", "version"), ARCHIVES)
+    def test_the_archive_where_it_has_the_version(self, os: str, version: str) -> None:
+        platform = platform_for(os, "x86_64")
+        assert carried(platform, "cuda_toolkit", version).repository == "archive"
+        assert carried(platform, "cuda_toolkit", "9.8.1").repository == "cuda"
+
+    def test_a_version_that_the_archive_has_is_a_release(self) -> None:
+        assert {version for _, version in ARCHIVES} <= {row.id for row in CATALOG.cuda_toolkits}
+
+    def test_nobody_carries_what_no_row_names(self) -> None:
+        with pytest.raises(LookupError, match=r"nobody is known to carry gdrcopy"):
+            bare = platform_for("debian13", "x86_64")
+            carried(type(bare)(**{**bare.__dict__, "components": ()}), "gdrcopy", "9")
+
+    @pytest.mark.parametrize(
+        ("os", "arch", "driver", "row"),
+        [
+            ("ubuntu22.04", "x86_64", "580.9.9", "azhpc-ubuntu22.04-x86_64"),
+            ("ubuntu24.04", "aarch64", "580", "azhpc-ubuntu24.04-aarch64"),
+            ("debian13", "x86_64", "550", None),
+        ],
+    )
+    def test_a_published_version_is_of_this_system(self, os: str, arch: Any, driver: str, row: str | None) -> None:
+        found = published(CATALOG, "dcgm", os, arch, driver)
+        assert (found[1].id if found else None) == row
