@@ -67,6 +67,8 @@ class Declared(Frozen):
 
     spec: NodeSpec
     data: dict[str, Any]
+    groups: tuple[str, ...] = ()
+    """Names under which the file holds it."""
 
 
 def fleet(hosts: Iterable[Host], *, sudo: bool = False, sudo_user: str = "", **keys: Any) -> Group:
@@ -164,7 +166,8 @@ def _read(path: Path) -> tuple[dict[str, Declared], list[str]]:
             if data.get("provision", data) is None:
                 continue  # its fleet() told what is wrong
             try:
-                declared[name] = Declared(spec=host_spec(name, data), data=data)
+                groups = (*declared[name].groups, group) if name in declared else (group,)
+                declared[name] = Declared(spec=host_spec(name, data), data=data, groups=groups)
             except WrongInventory as error:
                 mistakes += [text for text in error.mistakes if text not in mistakes]
     return declared, mistakes

@@ -120,6 +120,12 @@ class NodeLocks(AbstractContextManager["NodeLocks"]):
         self._folder = (folder or state()) / "locks"
         self._wait = wait
         self._open = ExitStack()
+        self._descriptors: list[int] = []
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Of the locks that are held: a process that inherits them holds the locks too."""
+        return tuple(self._descriptors)
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +142,7 @@ class NodeLocks(AbstractContextManager["NodeLocks"]):
             file.truncate(0)
             file.write(f"process {os.getpid()} since {now()}")
             file.flush()
+            self._descriptors.append(file.fileno())
         return self
 
     def __exit__(

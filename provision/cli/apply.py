@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,7 +14,16 @@ from rich.text import Text
 
 from provision.cli.apply_view import conclude
 from provision.cli.arguments import InventoryFile, Limit, limited, mistakes_told
-from provision.cli.engine import FULL, INTERRUPTED, LOG, follow, pyinfra_command
+from provision.cli.engine import (
+    FULL,
+    INTERRUPTED,
+    LOG,
+    ansible_code,
+    ansible_command,
+    follow,
+    has_ansible,
+    pyinfra_command,
+)
 from provision.cli.exits import Exit
 from provision.cli.progress import view
 from provision.cli.report import declared_now
@@ -25,7 +36,16 @@ app = typer.Typer(rich_markup_mode=None)
 
 SUMMARY = "summary.jsonl"
 
-_OTHER_KEY = re.compile(r"Host key for (\S+) does not match")
+_OTHER_KEY = re.compile(r"Host key for (\S+) (?:does not match|has changed)")
+"""paramiko's words, and ssh's."""
+
+_UNREACHABLE = re.compile(r"fatal: \[(?P<node>[^]]+)\]: UNREACHABLE! => (?P<told>\{.*\})")
+"""Ansible's line (its default callback) about a node that it could not reach."""
+
+
+class Engine(StrEnum):
+    PYINFRA = "pyinfra"
+    ANSIBLE = "ansible"
 
 
 @app.command()
@@ -41,14 +61,18 @@ def apply(  # noqa: PLR0913, PLR0917 - one for each option
         bool,
         typer.Option("--full", help="then ask for every resource by itself, the classic way: nothing may be found"),
     ] = False,
+    engine: Annotated[Engine, typer.Option("--engine", help="what carries the plan out")] = Engine.PYINFRA,
 ) -> None:
     """Bring the nodes to their declared state.
 
     Interrupted at any point, the same command again finishes the work.
     """
     if dry and full:
-        typer.echo("--full checks what a run left, and --dry leaves a node as it is: give one of them", err=True)
-        raise typer.Exit(Exit.WRONG_INPUT)
+        _refuse("--full checks what a run left, and --dry leaves a node as it is: give one of them")
+    if engine is Engine.ANSIBLE and full:
+        _refuse("--full asks through pyinfra's operations: give it without --engine ansible")
+    if engine is Engine.ANSIBLE and not has_ansible():
+        _refuse("--engine ansible needs ansible-core: pip install 'provision[ansible]'")
     with mistakes_told():
         nodes = list(limited(read_inventory(inventory), limit, inventory))
     run = new_run()
@@ -59,13 +83,21 @@ def apply(  # noqa: PLR0913, PLR0917 - one for each option
             note_retry(Ledger(node), run.name)
     console = Console(highlight=False)
     with view(console, nodes) as shown:
-        command = pyinfra_command(inventory, nodes if limit else (), dry, FULL if full else ())
-        code = follow(command, run, shown.show)
+        chosen = nodes if limit else ()
+        if engine is Engine.ANSIBLE:
+            code = ansible_code(follow(ansible_command(inventory, chosen, dry), run, shown.show))
+        else:
+            code = follow(pyinfra_command(inventory, chosen, dry, FULL if full else ()), run, shown.show)
     found = with_log(reports(read(run), nodes), (run / LOG).read_text(errors="replace"))
     declared_now(inventory, nodes).keep(run)
     (run / SUMMARY).write_text("".join(f"{one.model_dump_json()}\n" for one in found))
     conclude(console, found, run, dry=dry, interrupted=code == INTERRUPTED)
     raise typer.Exit(exit_code(code, found, dry))
+
+
+def _refuse(told: str) -> NoReturn:
+    typer.echo(told, err=True)
+    raise typer.Exit(Exit.WRONG_INPUT)
 
 
 def note_retry(ledger: Ledger, run: str) -> None:
@@ -121,4 +153,7 @@ def last_words(log: str, nodes: Sequence[str]) -> dict[str, str]:
         name, bracket, words = line.strip().removeprefix("[").partition("] ")
         if bracket and name in said:
             said[name] = words.strip()
+        unreached = _UNREACHABLE.match(line.strip())
+        if unreached and unreached["node"] in said:
+            said[unreached["node"]] = " ".join(str(json.loads(unreached["told"]).get("msg", "")).split())
     return said

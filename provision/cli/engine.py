@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
 import provision
+from provision.cli.exits import Exit
 from provision.cli.summary import Event
 from provision.engines.events import RUN_VARIABLE
 
@@ -22,11 +24,23 @@ LOG = "engine.log"
 INTERRUPTED = 130
 """What `follow` returns when a person ended the run; pyinfra itself says 0 then."""
 
+SITE = "site.yml"
+COLLECTION_SITE = "provision.core.site"
+FLEET_PLUGIN = "provision.core.fleet"
 PACKAGED_DEPLOY = Path(provision.__file__).parent / "engines" / "pyinfra" / "deploy_entry.py"
+QUIET = {
+    "PYINFRA_PROGRESS": "off",
+    "PYTHONUNBUFFERED": "1",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+    "ANSIBLE_INVENTORY_ENABLED": FLEET_PLUGIN,
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+}
+"""What the engines are told by environment: a log is written, and inventories are ours."""
+
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 3
 """How long an interrupted engine may take to leave before it is killed; a run may be killed anywhere."""
-
 
 FULL = ("--data", "full=true")
 """What `provision.engines.pyinfra.classic` goes by."""
@@ -52,6 +66,33 @@ def pyinfra_command(inventory: Path, nodes: Sequence[str], dry: bool, more: Sequ
     ]
 
 
+def ansible_command(inventory: Path, nodes: Sequence[str], dry: bool) -> list[str]:
+    """Ansible with the site.yml of the working directory, or with the collection's where it has none."""
+    own = Path(SITE)
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "ansible",
+        "playbook",
+        "-i",
+        str(inventory),
+        str(own) if own.is_file() else COLLECTION_SITE,
+        *(["--limit", ",".join(nodes)] if nodes else []),
+        *(["--check"] if dry else []),
+    ]
+
+
+def has_ansible() -> bool:
+    """Is ansible-core installed beside us?"""
+    return find_spec("ansible") is not None
+
+
+def ansible_code(code: int) -> int:
+    """Ansible's exit code as one of ours: its 2 and 4 tell of nodes (a wrong inventory was refused before)."""
+    return code if code in {Exit.DONE, INTERRUPTED} else Exit.FAILED
+
+
 def follow(command: Sequence[str], run: Path, show: Callable[[Sequence[Event]], None]) -> int:
     """Run an engine to its end.
 
@@ -62,7 +103,7 @@ def follow(command: Sequence[str], run: Path, show: Callable[[Sequence[Event]], 
 
     Returns: the engine's exit code, or INTERRUPTED.
     """
-    environment = {**os.environ, RUN_VARIABLE: str(run.resolve()), "PYINFRA_PROGRESS": "off", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **QUIET, RUN_VARIABLE: str(run.resolve())}
     with (run / LOG).open("wb") as log:
         # In a session of its own, so that Ctrl-C reaches the engine once, from us.
         child = subprocess.Popen(

@@ -33,8 +33,10 @@ COMMANDS = {
         "provision.cli.catalog",
         "Show and check what is known: versions, GPUs, kernels and what fits what, each with its source.",
     ),
-    "roles": Listed("provision.cli.roles", "Show which roles can be found, and where."),
-    "lab": Listed("provision.lab.command", "Throw-away Debian nodes on this machine (systemd-nspawn)"),
+    "roles": Listed(
+        "provision.cli.roles", "Show which roles can be found, and where; write what Ansible reads of them."
+    ),
+    "lab": Listed("provision.lab.command", "Throw-away Debian nodes on this machine"),
 }
 
 

@@ -1,13 +1,17 @@
-"""`provision roles`: which roles can be found, and where."""
+"""`provision roles`: which roles can be found, and where; and what Ansible reads of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic.fields import FieldInfo
 
 from provision.cli.arguments import mistakes_told
+from provision.cli.exits import Exit
+from provision.engines.ansible.role_files import files, stale
 from provision.planning import Room, rooms
 
 app = typer.Typer(rich_markup_mode=None)
@@ -15,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback()
 def roles() -> None:
-    """Show which roles can be found, and where."""
+    """Show which roles can be found, and where; write what Ansible reads of them."""
 
 
 @app.command("list")
@@ -25,6 +29,25 @@ def list_() -> None:
         found = rooms()
     for room in found.values():
         typer.echo("\n".join(told(room)))
+
+
+@app.command()
+def render(
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 3 if anything is stale")] = False,
+) -> None:
+    """Write what Ansible reads of each role of the working directory, from the role's spec.py."""
+    here = Path.cwd() / "roles"
+    with mistakes_told():
+        found = rooms([here])
+    wrong = [(room, path) for room in found.values() for path in stale(room)]
+    for room, path in wrong:
+        if not check:
+            target = room.path / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(files(room)[path])
+        typer.echo(f"{room.path / path}{' is stale' if check else ''}")
+    if check and wrong:
+        raise typer.Exit(Exit.DRIFT)
 
 
 def told(room: Room) -> Iterable[str]:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from provision.engines.pyinfra import node
-from provision.engines.pyinfra.node import SETTLE_SECONDS, STILL_UP_SECONDS, Boot
+from provision.engines import node
+from provision.engines.node import SETTLE_SECONDS, STILL_UP_SECONDS, Boot
 
 
 def answer(boot_id: str, state: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,8 @@ from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, clear_askpass_cache
+
+from provision.engines.link import Unanswered
 
 SHELL = StringCommand("sh", "-s")
 """Programs travel on standard input: an argument ends at 128 KiB, and would be seen in the process list."""
@@ -27,10 +28,6 @@ LOST = (OSError, EOFError, paramiko.SSHException, ConnectError, TimeoutError)
 
 SILENCE_SECONDS = 20
 """A node whose kernel answers nothing for so long is gone: the network was cut, or its power."""
-
-
-class Unanswered(RuntimeError):
-    """A program did not run to its end on the node."""
 
 
 class Denied(RuntimeError):
@@ -139,21 +136,3 @@ def reconnect(host: Host) -> None:
         client.close()
     host.connector.disconnect()
     host.connector.connect()
-
-
-def wait_until(host: Host, program: str, accept: Callable[[str], bool], timeout: float, pause: float = 0.3) -> str:
-    """Ask again over new connections until an answer is accepted; wall-clock, not a count of tries.
-
-    Raises: TimeoutError.
-    """
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        time.sleep(pause)
-        try:
-            reconnect(host)
-            answer = ask(host, program, timeout=10)
-        except (*LOST, Unanswered):
-            continue
-        if accept(answer):
-            return answer
-    raise TimeoutError

@@ -26,7 +26,7 @@ from provision.engines.render import Sender
 from provision.inventory import WrongInventory, host_spec
 from provision.ledger import AtWork, NodeLocks, controller
 from provision.model import NodeSpec, Plan, Snapshot
-from provision.planning import BrokenRole, NoPlan, Room, alike, assemble, names_in_order, rooms
+from provision.planning import BrokenRole, NoPlan, Plans, Room, alike, assemble, names_in_order, rooms
 from provision.probe import Unreadable
 from provision.stack import NoFit
 from provision.steps import Done, Reboot, Step, Stop, Stretch, drift, transaction
@@ -47,7 +47,8 @@ class Run:
         self.rooms: dict[str, Room] = rooms()
         self.specs: dict[str, NodeSpec] = {name: host_spec(name, host.data.dict()) for name, host in self.hosts.items()}
         self.events = Events(run_folder())
-        self.order = names_in_order(self._plans())
+        self.order = names_in_order(self._from_the_catalog())
+        self.plans = Plans(self.rooms)
         self._locks = NodeLocks(self.hosts)
         self._locking = RLock()
         self._locked = False
@@ -60,7 +61,7 @@ class Run:
         spec = self.specs[host.name]
         spec = spec if roles is None else spec.model_copy(update={"roles": tuple(roles)})
         sender = Sender(controller=controller(), run=self.events.folder.name, node=host.name)
-        return Node(host, spec, self.rooms, sender, self.events)
+        return Node(host, spec, self.plans, sender, self.events)
 
     def lock(self) -> None:
         """Keep other runs of this controller off all nodes of this one, until the process ends. Raises: AtWork."""
@@ -69,7 +70,7 @@ class Run:
                 self._locks.__enter__()
                 self._locked = True
 
-    def _plans(self) -> list[Plan]:
+    def _from_the_catalog(self) -> list[Plan]:
         plans: list[Plan] = []
         for spec, _nodes in alike(self.specs):
             try:
@@ -114,7 +115,6 @@ def converge(roles: Sequence[str] | None = None) -> None:
     except (*EXPECTED, AtWork) as error:
         refuse(name="provision | not begun", node=host.name, reason=str(error), events=run.events)
         return
-    node.save(snapshot, "before")
     _tell_drift(node, snapshot, step)
     if isinstance(step, Done):
         _done(node, snapshot, step)
@@ -185,26 +185,12 @@ def _carry_out_all(host: Host, node: Node, step: Stretch, order: Sequence[str]) 
 
 
 def _done(node: Node, snapshot: Snapshot, step: Done) -> None:
-    entries = node.ledger.entries(snapshot.machine_id)
-    digest = node.plan().plan.digest
-    if not entries or entries[-1].step != "done" or entries[-1].plan != digest:
-        node.note(snapshot, "done")
-    node.save(snapshot, "after")
-    limits = {entry.entry.name: entry.limit for entry in step.not_applicable}
-    node.events.write("done", node.name, plan=digest, not_applicable=limits)
-    told = ", ".join(f"{name} ({limit})" for name, limit in limits.items())
+    told = ", ".join(f"{name} ({limit})" for name, limit in node.close(snapshot, step).items())
     node.host.log_styled("converged" + (f"; not applicable: {told}" if told else ""), fg="green")
 
 
 def _tell_drift(node: Node, snapshot: Snapshot, step: Step) -> None:
-    boots = drift(node.plan().plan, snapshot)
-    node.events.write(
-        "drift",
-        node.name,
-        next=type(step).__name__.lower(),
-        boots=[[{"resource": d.entry.name, "role": d.entry.role, "why": d.why} for d in due] for due in boots],
-    )
-    for number, due in enumerate(boots):
+    for number, due in enumerate(node.tell_drift(snapshot, step)):
         for one in due:
             node.host.log(f"boot {number}: {title(one.entry)}: {one.why}")
 

@@ -1,0 +1,35 @@
+"""Reads the node before a boot, and reboots it where that is the next step. Documented in modules/step.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.provision.core.plugins.plugin_utils.task import NodeAction
+from provision.engines.ansible.declared import STATE
+from provision.engines.ansible.stage import Stage, advance, finish, foresee
+from provision.engines.ansible.work import Work
+
+
+class ActionModule(NodeAction):
+    def arguments(self) -> dict[str, Any]:
+        _, checked = self.validate_argument_spec(
+            {"boot": {"type": "int"}, "last": {"type": "bool", "default": False}},
+            mutually_exclusive=[["boot", "last"]],
+        )
+        return dict(checked)
+
+    def act(self, work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
+        stage = self._stage(work, arguments)
+        due = [[f"{one.entry.name}: {one.why}" for one in boot] for boot in stage.kept.boots]
+        return {
+            "changed": stage.changed,
+            "step": stage.kept.step,
+            "due": due,
+            "not_applicable": stage.kept.limits,
+            "ansible_facts": {STATE: stage.kept.model_dump(mode="json")},
+        }
+
+    def _stage(self, work: Work, arguments: dict[str, Any]) -> Stage:
+        if self._task.check_mode:
+            return foresee(work, len(work.plan.boots) if arguments["last"] else arguments["boot"] or 0)
+        return finish(work) if arguments["last"] else advance(work, arguments["boot"] or 0)

@@ -1,0 +1,132 @@
+"""Before each boot of a play and at its end: the node is read, and rebooted where that is the next step.
+
+What is next is decided by `provision.steps.next_step` alone, from a new reading, as with pyinfra. There is no new
+reading where the last one still holds: a converged node is asked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from provision.engines.ansible.kept import Kept, asked
+from provision.engines.ansible.resource import carry_out
+from provision.engines.ansible.work import Work
+from provision.engines.node import Refused
+from provision.model import BootEntry, Manual, Snapshot
+from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, boot_scoped, drift, not_applicable
+
+MOST_STEPS = 12
+"""More steps than any plan has: a node that needs more does not settle."""
+
+NAMES = {Stretch: "stretch", Reboot: "reboot", Stop: "stop", Done: "done"}
+
+
+class Stage(NamedTuple):
+    """What a boot's tasks go by, and whether the node was, or would be, changed before them: rebooted, mostly."""
+
+    kept: Kept
+    changed: bool = False
+
+
+def advance(work: Work, boot: int) -> Stage:
+    """Read the node before a boot, and reboot it as often as that is the next step.
+
+    Raises: Refused, AtWork, Unreadable, and what planning raises.
+    """
+    work.begin()
+    before = work.kept()
+    if before is not None and before.is_enough_for(boot):
+        return Stage(before)
+    changed = False
+    for _ in range(MOST_STEPS):
+        snapshot = work.node.read()
+        step = work.node.next(snapshot)
+        if before is None and not changed:
+            work.node.tell_drift(snapshot, step)
+        match step:
+            case Stretch(due=due) if confirms(due, drift(work.plan, snapshot)[: step.boot + 1]):
+                _confirm(work, due)
+                changed = True
+                continue
+            case Reboot():
+                work.node.reboot(snapshot, step)
+                changed = True
+                continue
+            case Stop(reason=reason):
+                work.node.note(snapshot, "stop", reason)
+                raise Refused(f"{work.node.name}: {reason}")
+            case Done():
+                work.node.close(snapshot, step)
+        return Stage(concluded(work, boot, snapshot, step), changed)
+    raise Refused(f"{work.node.name}: does not settle after {MOST_STEPS} steps")
+
+
+def finish(work: Work) -> Stage:
+    """The end of a play: nothing that was asked for is due. Raises: as `advance`."""
+    stage = advance(work, len(work.plan.boots))
+    left = "; ".join(f"{one.entry.name} ({one.why})" for due in stage.kept.boots for one in due)
+    if left:
+        raise Refused(f"{work.node.name}: still due: {left}. Run again; what is due then again does not settle")
+    return stage
+
+
+def foresee(work: Work, boot: int) -> Stage:
+    """What `advance` would find, with nothing changed: one reading serves the whole play. Raises: as `advance`."""
+    work.begin()
+    found = work.kept()
+    if found is None:
+        snapshot = work.node.read()
+        step = work.node.next(snapshot)
+        work.node.tell_drift(snapshot, step)
+        if isinstance(step, Stop):
+            raise Refused(f"{work.node.name}: {step.reason}")
+        found = concluded(work, boot, snapshot, step).model_copy(update={"now": ()})
+    return Stage(found, found.step == "reboot" or _will_reboot(work, found, boot))
+
+
+def concluded(work: Work, boot: int, snapshot: Snapshot, step: Step) -> Kept:
+    """What a reading before this boot says to the tasks that follow."""
+    due = drift(work.plan, snapshot)
+    boots = tuple(asked(stretch, work.roles) for stretch in due)
+    return Kept.model_validate(
+        {
+            "run": work.run,
+            "plan": work.plan.digest,
+            "step": NAMES[type(step)],
+            "boot": step.boot if isinstance(step, Stretch) else 0,
+            "now": _now(work, boot, boots, step),
+            "boots": boots,
+            "limits": {one.entry.name: one.limit for one in not_applicable(work.plan, snapshot)},
+        }
+    )
+
+
+def _now(work: Work, boot: int, boots: tuple[tuple[Due, ...], ...], step: Step) -> tuple[Due, ...]:
+    if not isinstance(step, Stretch):
+        return ()
+    if work.roles is None:
+        return step.due
+    # Other roles' items of an earlier boot are left as they are; the gates in between tell whether this can be.
+    own = boots[boot] if boot < len(boots) else ()
+    return tuple(takewhile(lambda one: not isinstance(one.entry.resource, Manual), own))
+
+
+def confirms(due: Sequence[Due], boots: Sequence[Sequence[Due]]) -> bool:
+    """Is this a kernel on trial that has passed, and becomes the default before all else that is due?"""
+    return all(isinstance(one.entry.resource, BootEntry) for one in due) and len(due) < sum(map(len, boots))
+
+
+def _confirm(work: Work, due: Sequence[Due]) -> None:
+    for one in due:
+        outcome = carry_out(work, one)
+        if outcome.failed:
+            raise Refused(f"{work.node.name}: {one.entry.name} failed: {outcome.message}")
+
+
+def _will_reboot(work: Work, found: Kept, boot: int) -> bool:
+    """Does a change of the boot before this one take effect only with a reboot?"""
+    if not 0 < boot <= len(found.boots):
+        return False
+    return any(boot_scoped(work.plan, one.entry.name) for one in found.boots[boot - 1])

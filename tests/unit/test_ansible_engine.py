@@ -1,0 +1,245 @@
+"""What Ansible is told, what it leaves for its next task, and what its tags choose. Ansible itself is not needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.cli.apply import last_words
+from provision.cli.engine import INTERRUPTED, ansible_code, ansible_command
+from provision.engines.ansible import run
+from provision.engines.ansible.declared import STATE, chosen_roles, connection, declared
+from provision.engines.ansible.items import items
+from provision.engines.ansible.kept import Kept, asked, kept
+from provision.engines.ansible.stage import confirms
+from provision.inventory import WrongInventory, read_hosts
+from provision.ledger import AtWork, NodeLocks
+from provision.model import BootEntry, Derived, Entry, File, Gate, Plan
+from provision.planning import rooms
+from provision.steps import Due
+
+FOUND = rooms()
+LEAST = {"provision_os": "debian13", "provision_arch": "x86_64", "provision_gpu": "H100"}
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+def file(role: str, name: str) -> Entry:
+    return Entry(role=role, resource=File(name=name, path=f"/etc/{name}", content=""))
+
+
+def derived(role: str, name: str, *inputs: str) -> Entry:
+    return Entry(role=role, resource=Derived(name=name, inputs=inputs, command="true"))
+
+
+def gate(role: str, name: str) -> Entry:
+    return Entry(role=role, resource=Gate(name=name, test="true", expect="so", remedy="none"))
+
+
+def due(*entries: Entry) -> tuple[Due, ...]:
+    return tuple(Due(entry=entry, why="differs") for entry in entries)
+
+
+BOOT = (
+    gate("preflight", "room"),
+    file("kernel", "k-file"),
+    file("daemon", "d-file"),
+    derived("initrd", "k-initrd", "k-file"),
+    gate("kernel", "k-gate"),
+    derived("daemon", "d-restart", "d-file"),
+    gate("other", "o-gate"),
+)
+PLAN = Plan(boots=(BOOT, (file("late", "l-file"),)))
+
+
+@pytest.mark.parametrize(
+    ("roles", "names"),
+    [
+        (None, ["room", "k-file", "d-file", "k-initrd", "k-gate", "d-restart", "o-gate"]),
+        ({"daemon"}, ["room", "d-file", "k-gate", "d-restart"]),
+        ({"kernel"}, ["room", "k-file", "k-initrd", "k-gate"]),
+        ({"late"}, []),
+        (set(), []),
+    ],
+)
+def test_tags_choose_a_roles_items_what_derives_from_them_and_every_gate_before(
+    roles: set[str] | None, names: list[str]
+) -> None:
+    chosen = asked(due(*BOOT), None if roles is None else frozenset(roles))
+    assert [one.entry.name for one in chosen] == names
+
+
+def test_a_boot_is_looped_over_in_plan_order_and_tells_what_is_not_applicable() -> None:
+    found = Kept(run="r", plan="p", step="stretch", limits={"k-file": "boot"})
+    assert [item["title"] for item in items(PLAN, 0, frozenset({"kernel"}), found)] == [
+        "preflight | room",
+        "kernel | k-file (not applicable: boot)",
+        "initrd | k-initrd",
+        "kernel | k-gate",
+    ]
+    assert items(PLAN, 2, None, found) == []
+
+
+def test_what_is_due_again_of_an_earlier_boot_stands_before_a_boots_own() -> None:
+    found = Kept(run="r", plan="p", step="stretch", now=due(BOOT[1]))
+    assert [item["name"] for item in items(PLAN, 1, None, found)] == ["k-file", "l-file"]
+
+
+def default_kernel(release: str) -> Entry:
+    return Entry(role="kernel", resource=BootEntry(name="default-kernel", release=release))
+
+
+def test_a_kernel_that_passed_its_trial_is_confirmed_before_the_rest_of_its_boot() -> None:
+    entry = default_kernel("1.0")
+    assert confirms(due(entry), [(), due(entry, BOOT[1])])
+    assert not confirms(due(entry), [(), due(entry)]), "nothing else is due: the boot's own task does it"
+    assert not confirms(due(BOOT[1]), [due(BOOT[1], BOOT[2])])
+
+
+def test_what_a_task_left_counts_in_its_own_run_alone() -> None:
+    left = Kept(run="today", plan="p", step="done")
+    facts = {STATE: left.model_dump(mode="json")}
+    assert kept(facts, "today") == left
+    assert kept(facts, "tomorrow") is None
+    assert kept({}, "today") is None
+    assert kept({STATE: {"run": "today"}}, "today") is None
+
+
+@pytest.mark.parametrize(
+    ("step", "of", "boot", "enough"),
+    [
+        ("done", 0, 5, True),
+        ("stretch", 0, 0, True),
+        ("stretch", 1, 0, True),
+        ("stretch", 0, 1, False),
+        ("reboot", 0, 0, False),
+    ],
+)
+def test_a_node_is_read_again_once_something_may_have_been_done(step: Any, of: int, boot: int, enough: bool) -> None:
+    assert Kept(run="r", plan="p", step=step, boot=of).is_enough_for(boot) is enough
+
+
+@pytest.mark.parametrize(
+    ("run_tags", "skipped", "chosen"),
+    [
+        (["all"], [], None),
+        (["preflight"], [], {"preflight"}),
+        (["all"], ["preflight"], set(FOUND) - {"preflight"}),
+        (["no-role"], [], set()),
+    ],
+)
+def test_run_tags_and_skip_tags_choose_roles(run_tags: list[str], skipped: list[str], chosen: set[str] | None) -> None:
+    variables = {"ansible_run_tags": run_tags, "ansible_skip_tags": skipped}
+    assert chosen_roles(FOUND, variables) == chosen
+    assert chosen_roles(FOUND, {**variables, "provision_role": "preflight"}) is None
+
+
+def test_a_playbooks_variables_declare_a_node_as_an_inventorys_keys_do() -> None:
+    variables = {**LEAST, "preflight_boot_mib": 10, "provision_role": "preflight", "unrelated": "x", "os": "not ours"}
+    spec = declared("n1", variables, FOUND, as_it_is)
+    assert (spec.os, spec.gpu, spec.roles) == ("debian13", "H100", ("preflight",))
+    assert spec.variables == {"preflight": {"boot_mib": 10}}
+
+
+def test_variables_change_what_a_fleet_declares() -> None:
+    fleet = {"provision": declared("n1", LEAST, FOUND, as_it_is).model_dump(mode="json")}
+    assert declared("n1", {**fleet, "provision_reboots": "staged"}, FOUND, as_it_is).reboots == "staged"
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({**LEAST, "provision_drivr": "580"}, "'drivr' is not a key, did you mean 'driver'?"),
+        ({**LEAST, "preflight_boot_mb": 10}, "'preflight_boot_mb' is not a key, did you mean 'preflight_boot_mib'?"),
+        ({**LEAST, "preflight_boot_mib": "plenty"}, "preflight_boot_mib: "),
+        ({**LEAST, "provision_gpu": "H1000"}, "did you mean H100"),
+        ({"provision_arch": "x86_64"}, "os is missing"),
+        ({}, "nothing is declared of it"),
+    ],
+)
+def test_a_wrong_or_misspelt_variable_is_refused_in_an_inventorys_words(variables: dict[str, Any], told: str) -> None:
+    with pytest.raises(WrongInventory) as refused:
+        declared("n1", variables, FOUND, as_it_is)
+    assert told in str(refused.value)
+
+
+def test_an_inventory_file_tells_ansible_how_to_reach_its_hosts(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.py"
+    path.write_text(
+        "from provision import fleet\n"
+        "one = fleet(['a', ('b', {'ssh_hostname': '10.0.0.2', 'ssh_port': 2222})], os='debian13', arch='x86_64',\n"
+        "            gpu='H100', sudo=True, ssh_user='u', ssh_key='k y', ssh_config_file='c f')\n"
+    )
+    hosts = read_hosts(path)
+    assert hosts["a"].groups == ("one",)
+    told = connection(hosts["b"])
+    assert told.pop("provision")["gpu"] == "H100"
+    assert told == {
+        "ansible_host": "10.0.0.2",
+        "ansible_port": 2222,
+        "ansible_user": "u",
+        "ansible_become": True,
+        "ansible_ssh_private_key_file": str(tmp_path / "k y"),
+        "ansible_ssh_common_args": f"-o StrictHostKeyChecking=accept-new -F '{tmp_path}/c f'",
+    }
+
+
+def test_a_nodes_lock_lasts_as_long_as_the_process_that_started_the_task(tmp_path: Path) -> None:
+    """As in a run: a playbook's process, a task's process below it that takes the lock and ends."""
+    script = (
+        "import subprocess, sys\n"
+        "task = 'from provision.engines.ansible.run import hold; hold(\"n1\")'\n"
+        "subprocess.run([sys.executable, '-c', task], check=True)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    playbook = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={"PROVISION_STATE": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert playbook.stdin is not None and playbook.stdout is not None
+    assert playbook.stdout.readline() == b"held\n"
+    with pytest.raises(AtWork), NodeLocks(["n1"], tmp_path, wait=0):
+        pass
+    playbook.kill()
+    playbook.wait()
+    with NodeLocks(["n1"], tmp_path, wait=5):
+        pass
+    playbook.stdin.close()
+    playbook.stdout.close()
+
+
+def test_all_tasks_of_a_playbook_share_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path))
+    monkeypatch.delenv("PROVISION_RUN", raising=False)
+    assert run.folder() == run.folder()
+    monkeypatch.setenv("PROVISION_RUN", str(tmp_path / "given"))
+    assert run.folder() == tmp_path / "given"
+
+
+@pytest.mark.parametrize(("ansible", "ours"), [(0, 0), (1, 1), (2, 1), (4, 1), (250, 1), (INTERRUPTED, INTERRUPTED)])
+def test_ansibles_exit_codes_become_ours(ansible: int, ours: int) -> None:
+    assert ansible_code(ansible) == ours
+
+
+def test_the_working_directorys_site_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    inventory = Path("inventory.py")
+    assert ansible_command(inventory, (), dry=False)[-3:] == ["-i", "inventory.py", "provision.core.site"]
+    (tmp_path / "site.yml").write_text("---\n")
+    assert ansible_command(inventory, ("a", "b"), dry=True)[-4:] == ["site.yml", "--limit", "a,b", "--check"]
+
+
+def test_what_ansible_said_of_a_node_that_it_could_not_reach_is_kept() -> None:
+    told = {"changed": False, "msg": "Failed to connect to the host via ssh:\n  timed out", "unreachable": True}
+    log = f"TASK [Read]\nfatal: [n1]: UNREACHABLE! => {json.dumps(told)}\n"
+    assert last_words(log, ["n1", "n2"]) == {"n1": "Failed to connect to the host via ssh: timed out", "n2": ""}
