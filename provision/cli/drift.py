@@ -17,7 +17,7 @@ from provision.engines.events import new_run, read
 from provision.inventory import read_inventory
 from provision.ledger import Ledger, Reading
 from provision.model import Frozen, LedgerEntry, NodeSpec, Snapshot
-from provision.planning import Planned, assemble, rooms
+from provision.planning import Planned, Plans, assemble, rooms
 from provision.steps import Reboot, Step, Stop, admitted, contradictions, drift, next_step, not_applicable
 
 app = typer.Typer(rich_markup_mode=None)
@@ -100,7 +100,7 @@ def command(
 
 def look(inventory: Path, specs: dict[str, NodeSpec], limited: bool) -> tuple[NodeDrift, ...]:
     """Every node read once, by the engine, and judged."""
-    run, found = new_run(), rooms()
+    run, plans = new_run(), Plans(rooms())
     follow(pyinfra_command(inventory, tuple(specs) if limited else (), dry=True), run, lambda _events: None)
     refused = {event["node"]: event["reason"] for event in read(run) if event["event"] == "refused"}
     result = []
@@ -111,7 +111,7 @@ def look(inventory: Path, specs: dict[str, NodeSpec], limited: bool) -> tuple[No
             reason = refused.get(node, f"no connection; see {near(run)}/engine.log")
             result.append(NodeDrift(node=node, verdict=verdict, reason=reason))
             continue
-        planned = assemble(spec, found, Reading(node).fitting(spec))
+        planned = plans.of(spec, Reading(node).fitting(spec))
         result.append(judge(node, planned, seen, Ledger(node).entries(seen.machine_id)))
     return tuple(result)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from provision.cli.console import grid, put, standard
 from provision.model import (
+    Alternatives,
     BootEntry,
     Choice,
     Conflict,
@@ -19,16 +20,25 @@ from provision.model import (
     Directory,
     Entry,
     File,
+    Fragment,
     Frozen,
     Gate,
+    KernelArguments,
     Limit,
+    Manual,
+    Module,
     NodeSpec,
     Packages,
     Reason,
+    Repository,
     Resource,
     Snapshot,
+    Symlink,
+    Sysctl,
     Unit,
+    User,
 )
+from provision.model import Group as UserGroup
 from provision.planning import Planned
 
 
@@ -88,8 +98,30 @@ def what(resource: Resource) -> str:
             return f"{release} starts by default"
         case Derived(inputs=inputs):
             return f"from {', '.join(inputs)}"
-        case Gate(expect=expect):
+        case Gate(expect=expect) | Manual(title=expect):
             return expect
+        case Repository(uris=uris, suites=suites, components=components):
+            return " ".join((*uris, *suites, *components))
+        case Symlink(path=path, target=target) | Alternatives(link=path, path=target):
+            return f"{path} leads to {target}"
+        case Fragment(path=path, settings=settings):
+            return f"{', '.join('.'.join(setting.key) for setting in settings)} in {path}"
+        case KernelArguments(arguments=arguments):
+            return " ".join(argument.word for argument in arguments)
+        case Module():
+            return _module(resource)
+        case Sysctl(settings=values):
+            return ", ".join(f"{setting.key}={setting.value}" for setting in values)
+        case UserGroup(group=group):
+            return f"group {group}"
+        case User(user=user, groups=groups):
+            return f"user {user}" + (f" in {', '.join(groups)}" if groups else "")
+
+
+def _module(module: Module) -> str:
+    words = {True: " loaded at boot", False: " kept out", None: ""}[module.loaded]
+    options = "".join(f" {option.name}={option.value}" for option in module.options)
+    return f"{module.module}{words}{':' if options and words else ''}{options}"
 
 
 def marks(resource: Resource, limits: frozenset[Limit]) -> str:

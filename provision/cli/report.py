@@ -17,7 +17,7 @@ from provision.cli.exits import Exit
 from provision.cli.plan_view import what
 from provision.cli.records import Record, all_records, evidence
 from provision.ledger import controller, now, state
-from provision.planning import rooms
+from provision.planning import Plans, rooms
 from provision.report import Declared, Header, page
 from provision.stack import NoFit
 from provision.verify.nodes import planned, targets
@@ -55,10 +55,10 @@ def declared_now(inventory: Path, nodes: Sequence[str] = ()) -> Declared:
 
     A node for which nothing fits is left out. Raises: WrongInventory, NoPlan.
     """
-    found, plans = rooms(), {}
+    shared, plans = Plans(rooms()), {}
     for name, target in targets(inventory, nodes).items():
         with suppress(NoFit, LookupError):
-            plans[name] = planned(target, found, state())
+            plans[name] = planned(target, shared, state())
     return Declared(
         inventory=str(near(inventory.absolute())),
         controller=f"{os.uname().nodename} ({controller()})",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import converged, gate, machine, plan
+from samples import SETTINGS, converged, gate, machine, plan
 
 from provision.cli.plan_view import what
 from provision.cli.records import Record, evidence
@@ -21,6 +21,7 @@ from provision.model import (
     Derived,
     Directory,
     File,
+    GateState,
     NodeSpec,
     Package,
     Packages,
@@ -207,6 +208,9 @@ def test_ticks_are_told_for_people(seconds: int, words: str) -> None:
     assert tick(seconds) == words
 
 
+SPENT_ON = ("repositories", "files", "settings", "files", "files", *["settings"] * 7, "gates")
+
+
 @pytest.mark.parametrize(
     ("resource", "kind"),
     [
@@ -219,6 +223,7 @@ def test_ticks_are_told_for_people(seconds: int, words: str) -> None:
         (Derived(name="a", inputs=(), command=":", log="/var/lib/dkms/x/1/build/make.log"), "DKMS build"),
         (Derived(name="a", inputs=(), command=":", outputs=("/boot/initrd.img-1",)), "initrd"),
         (Derived(name="a", inputs=(), command=":"), "other builds"),
+        *zip(SETTINGS, SPENT_ON, strict=True),
     ],
 )
 def test_time_is_named_by_what_the_plan_says(resource: Resource, kind: str) -> None:
@@ -277,6 +282,15 @@ def test_a_claim_shows_reading_and_verification_apart() -> None:
     assert (found["gpu"].reading, found["gpu"].verified, found["gpu"].limit, found["gpu"].evidence) == (
         "not applicable", "not applicable", "hardware", "hardware",
     )  # fmt: skip
+
+
+def test_of_every_kind_is_told_what_was_read() -> None:
+    wanted = plan(SETTINGS)
+    there = converged(wanted)
+    gates = {"enrolled": GateState(holds=True, evidence="the key")}
+    told = claims(planned(wanted), there.model_copy(update={"gates": gates}), (), what)
+    assert {claim.name for claim in told if claim.reading != "as declared"} == set()
+    assert {claim.name for claim in told if not claim.read} == set()
 
 
 def test_what_differs_is_told_in_its_claim() -> None:
