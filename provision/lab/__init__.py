@@ -1,10 +1,13 @@
-"""Throw-away Debian nodes on this machine: systemd-nspawn, own address, own sshd, a real reboot in a second or two.
+"""Throw-away Debian nodes on this machine, each with its own address, sshd and reboots.
 
-Proves what systemd, apt, dpkg, sshd and units do. Kernel, kernel modules, vm sysctls and the PCI bus are the host's.
+By systemd-nspawn, in a second or two: proves what systemd, apt, dpkg, sshd and units do; kernel, kernel modules, vm
+sysctls and the PCI bus are the host's. By QEMU, in seconds from a saved state and minutes by a boot: proves those, too.
 """
 
+from provision.lab.container import Container
 from provision.lab.error import LabError
 from provision.lab.lab import Lab
 from provision.lab.node import Node
+from provision.lab.vm.node import VirtualMachine
 
-__all__ = ["Lab", "LabError", "Node"]
+__all__ = ["Container", "Lab", "LabError", "Node", "VirtualMachine"]

@@ -20,13 +20,16 @@ from provision.lab import host
 from provision.lab.converged import is_done, plan_digests
 from provision.lab.error import InputError, LabError
 from provision.lab.lab import NETWORK_VARIABLE, Lab, default_state
+from provision.lab.vm.machine import architecture
+from provision.lab.vm.node import VirtualMachine
+from provision.model.spec import Arch
 
 FAILED = 1
 NOT_TRIED = 2
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Throw-away Debian nodes on this machine (systemd-nspawn): own name, address, sshd, a real reboot in seconds.",
+    help="Throw-away Debian nodes on this machine, by systemd-nspawn (seconds) or QEMU (--vm: kernels of their own).",
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="names of nodes")]
@@ -36,20 +39,25 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="na
 def up(
     names: Names = None,
     layer: Annotated[str | None, typer.Option(help="start new nodes from this saved layer")] = None,
+    vm: Annotated[bool, typer.Option("--vm", help="virtual machines: kernels of their own, real boots")] = False,
+    arch: Annotated[str, typer.Option(help="of virtual machines: x86_64 or aarch64 (default: as this machine)")] = "",
     converged: Annotated[
         Path | None, typer.Option(metavar="INVENTORY", help="start new nodes as `lab keep INVENTORY` left them")
     ] = None,
 ) -> None:
-    """Starts nodes (default: node1) and waits until one can log in. The first call builds the base root."""
+    """Starts nodes (default: node1) and waits until one can log in. The first call builds what they stand on."""
     _require_everything()
     with _progress() as say, _told():
+        machine = _machine(vm, arch)
         lab = _lab(say)
         before = {node.name for node in lab.nodes() if node.running}
         wanted = names or ["node1"]
         kept = _kept(lab, converged) if converged else {}
-        nodes = [node for name in wanted for node in lab.up([name], layer=layer or kept.get(name))]
+        nodes = [node for name in wanted for node in lab.up([name], layer=layer or kept.get(name), vm=machine)]
     for node in nodes:
         typer.echo(f"{node.name} {node.address} {'was running already' if node.name in before else 'is up'}")
+        if isinstance(node, VirtualMachine) and node.name not in before and node.boots == 1:
+            typer.echo(f"{node.name} goes on from {node.layers[0]}: same boot_id and uptime, clock set to now")
     typer.echo(f"ssh -F {_shown(lab.ssh_config)} {nodes[0].name}")
 
 
@@ -84,7 +92,10 @@ def list_nodes() -> None:
     with _told():
         lab = _lab(_silent)
         nodes, layers = lab.nodes(), lab.layers()
-        lines = [f"{n.name} {n.address} {'running' if n.running else 'off'} boots={n.boots}" for n in nodes]
+        lines = [
+            f"{n.name} {n.address} {n.runner} {n.arch} {'running' if n.running else 'off'} boots={n.boots}"
+            for n in nodes
+        ]
     for line in lines:
         typer.echo(line)
     for layer in layers:
@@ -134,6 +145,12 @@ def requirements(
         typer.echo(host.sentence(lacking))
         raise typer.Exit(NOT_TRIED)
     typer.echo("This machine has everything the lab needs.")
+
+
+def _machine(vm: bool, arch: str) -> Arch | None:
+    if arch and not vm:
+        raise InputError("--arch is of virtual machines: containers have this machine's; add --vm.")
+    return architecture(arch or os.uname().machine) if vm else None
 
 
 def _kept(lab: Lab, inventory: Path) -> dict[str, str]:

@@ -12,29 +12,38 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeAlias
+
+from pydantic import TypeAdapter
 
 from provision.lab import base, mirror, mounts, network, node, settings
 from provision.lab.cgroup import Group, groups_below
+from provision.lab.container import Container, ContainerRecord, Layer
 from provision.lab.error import InputError, LabError
+from provision.lab.kept import PART
 from provision.lab.mirror import Mirror
 from provision.lab.network import Network
-from provision.lab.node import Node, Record
+from provision.lab.node import Node, Site
 from provision.lab.ssh import NAME_MAX, Ssh
+from provision.lab.vm import saved
+from provision.lab.vm.node import MachineRecord, VirtualMachine
+from provision.lab.vm.saved import Saved
 from provision.model import Frozen, digest
+from provision.model.spec import Arch
 
 STATE_VARIABLE = "PROVISION_LAB"
 NETWORK_VARIABLE = "PROVISION_LAB_NETWORK"
 _NAME = re.compile(rf"[a-z][a-z0-9-]{{0,{NAME_MAX - 1}}}")
 _LAYER = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
+MAKER = "first.boot"
+"""A group of this name, which no node can have, holds the machine whose first boot is saved."""
 
-class Layer(Frozen):
-    """One node's converged state, kept read-only: what it wrote over `below` (topmost first) and `base`."""
-
-    name: str
-    base: Path
-    below: tuple[Path, ...] = ()
+KINDS = (Container, VirtualMachine)
+LabNode: TypeAlias = Container | VirtualMachine
+Kept: TypeAlias = Layer | Saved
+_KEPT: TypeAdapter[Kept] = TypeAdapter(Kept)
+_RECORD: TypeAdapter[ContainerRecord | MachineRecord] = TypeAdapter(ContainerRecord | MachineRecord)
 
 
 class Settled(Frozen):
@@ -78,14 +87,14 @@ class Lab:
     def ssh_config(self) -> Path:
         return self._ssh.config
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[LabNode]:
         if not (self.state / "lab.json").exists():
             return []
         settled = self._settled()
-        records = (node.read_record(folder) for folder in sorted(self._nodes.glob("*")))
+        records = (_read(folder / "node.json") for folder in sorted(self._nodes.glob("*")))
         return [self._node(record, settled) for record in records if record is not None]
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> LabNode:
         known = self.nodes()
         found = next((item for item in known if item.name == name), None)
         if found is None:
@@ -95,10 +104,11 @@ class Lab:
             )
         return found
 
-    def up(self, names: Iterable[str], layer: str | None = None) -> list[Node]:
+    def up(self, names: Iterable[str], layer: str | None = None, vm: Arch | None = None) -> list[LabNode]:
         """Nodes of these names, running and ready to log in; one that runs is left as it is.
 
-        `layer` puts new nodes on a saved layer. When one fails, those that this call started are taken away again.
+        `layer` puts new nodes on a saved layer; `vm` makes them virtual machines of this architecture, as does a layer
+        that was saved of one. When one fails, those that this call started are taken away again.
         """
         wanted = tuple(dict.fromkeys(names))
         _check_names(wanted)
@@ -107,16 +117,15 @@ class Lab:
         with self._locked():
             self._mend()
             self._ssh.prepare()
-            on = self.layer(layer) if layer else None
             known = {item.name for item in self.nodes()}
-            settled = self._settle() if set(wanted) - known else self._settled()
-            for name in wanted:
-                if name not in known:
-                    self._create(name, on, settled)
-                elif on and self._root_of(on) not in self.node(name).record.layers:
-                    raise LabError(
-                        f"{name} exists already, and not on layer {on.name}: `provision lab down {name}` first."
-                    )
+            for name in (name for name in wanted if name in known):
+                _refuse_other(self.node(name), layer, vm)
+            fresh = [name for name in wanted if name not in known]
+            settled = self._settle() if fresh else self._settled()
+            if fresh:
+                on = self._ground(layer, vm, settled)
+                for name in fresh:
+                    node.create(self._nodes / name, self._record(name, on, settled))
             self._ssh.write(item.peer() for item in self.nodes())
             selected = [self.node(name) for name in wanted]
             asleep = [item for item in selected if not item.running]
@@ -150,7 +159,7 @@ class Lab:
             self._leave_if_idle()
             return [item.name for item in gone]
 
-    def reset(self, name: str) -> Node:
+    def reset(self, name: str) -> LabNode:
         """The same name, address and layers on a node that is new in all else: files, machine-id, host key."""
         with self._locked():
             self._mend()
@@ -162,41 +171,40 @@ class Lab:
             self._start([fresh])
             return fresh
 
-    def save(self, name: str, layer: str) -> Layer:
-        """Keeps what the node holds now as a read-only layer; the node is shut down in order and started on it.
+    def save(self, name: str, layer: str) -> Kept:
+        """Keeps what the node holds now as a read-only layer, on which the node is started again.
 
+        A container is shut down in order; of a virtual machine the memory is kept, too, so that it goes on from there.
         A layer of that name that exists already is returned, and the node is left alone.
         """
         if not _LAYER.fullmatch(layer):
             raise InputError(f"{layer!r} does not do for a layer's name: letters, digits, dot, dash, up to 64 of them.")
         with self._locked():
             self._mend()
-            if self._layer_root(layer).is_dir():
+            if layer in self._layer_names():
                 return self.layer(layer)
             source = self.node(name)
-            source.stop()
-            kept = Layer(name=layer, base=source.record.base, below=source.record.layers)
-            self._keep(source, kept)
+            source.settle()
+            self._keep(source, layer)
             self._start([self.node(name)])
-            return kept
+            return self.layer(layer)
 
-    def layers(self) -> list[Layer]:
-        return [self.layer(root.parent.name) for root in sorted(self._layers.glob("*/root"))]
+    def layers(self) -> list[Kept]:
+        return [self.layer(name) for name in self._layer_names()]
 
-    def layer(self, name: str) -> Layer:
-        if not _LAYER.fullmatch(name) or not self._layer_root(name).is_dir():
-            known = ", ".join(root.parent.name for root in sorted(self._layers.glob("*/root"))) or "none"
-            raise InputError(f"There is no layer {name!r} in {self._layers} (there are: {known}).")
-        text = (self._layers / name / "layer.json").read_text(encoding="utf-8")
-        return Layer.model_validate_json(text)
+    def layer(self, name: str) -> Kept:
+        known = self._layer_names()
+        if name not in known:
+            raise InputError(f"There is no layer {name!r} in {self._layers} (there are: {', '.join(known) or 'none'}).")
+        return _KEPT.validate_json((self._layers / name / "layer.json").read_text(encoding="utf-8"))
 
     def drop(self, layer: str) -> None:
         """Deletes a saved layer; refused while a node of this lab stands on it."""
         with self._locked():
-            root = self._root_of(self.layer(layer))
-            if standing := [item.name for item in self.nodes() if root in item.record.layers]:
+            self.layer(layer)
+            if standing := [item.name for item in self.nodes() if layer in item.layers]:
                 raise LabError(f"Layer {layer} is in use by {', '.join(standing)}; `provision lab down` them first.")
-            mounts.remove_tree(root.parent)
+            mounts.remove_tree(self._layers / layer)
 
     def clean(self) -> None:
         """Removes nodes, settings, and the lab's own files, base and layers; a store elsewhere is left alone."""
@@ -215,18 +223,25 @@ class Lab:
 
     # Starting
 
-    def _create(self, name: str, on: Layer | None, settled: Settled) -> None:
-        root = base.provide(self.store, settled.mirror, self._say) if on is None else on.base
-        record = Record(
-            name=name,
-            address=self._network(settled).next_address(item.record.address for item in self.nodes()),
-            machine_id=node.new_machine_id(),
-            base=root,
-            layers=(self._root_of(on), *on.below) if on else (),
-        )
-        node.create(self._nodes / name, record)
+    def _ground(self, layer: str | None, vm: Arch | None, settled: Settled) -> Kept:
+        """What new nodes stand on; built if it is missing."""
+        if layer:
+            return _fitting(self.layer(layer), vm)
+        if vm:
+            return saved.provide(self.store, vm, settled.mirror, Group(f"{self._group}/{MAKER}"), self._say)
+        return Layer(name="", base=base.provide(self.store, settled.mirror, self._say))
 
-    def _start(self, nodes: list[Node]) -> None:
+    def _record(self, name: str, on: Kept, settled: Settled) -> ContainerRecord | MachineRecord:
+        address = self._network(settled).next_address(item.record.address for item in self.nodes())
+        own: dict[str, Any] = {"name": name, "address": address, "machine_id": node.new_machine_id()}
+        match on:
+            case Saved():
+                return MachineRecord(**own, machine=on.machine, tools=on.tools, layers=(on.name, *on.below))
+            case Layer(name=""):
+                return ContainerRecord(**own, base=on.base)
+        return ContainerRecord(**own, base=on.base, layers=(self._layers / on.name / "root", *on.below))
+
+    def _start(self, nodes: list[LabNode]) -> None:
         if not nodes:
             return
         net = self._network(self._settled())
@@ -247,7 +262,7 @@ class Lab:
                 item.release()
             raise
 
-    def _refuse_taken(self, nodes: Iterable[Node]) -> None:
+    def _refuse_taken(self, nodes: Iterable[LabNode]) -> None:
         waiting = tuple(nodes)
         for item in waiting:
             item.release()
@@ -273,13 +288,13 @@ class Lab:
 
     # Saving: one rename, announced before and booked after, so that a killed controller loses nothing
 
-    def _keep(self, source: Node, layer: Layer) -> None:
-        folder = self._layers / layer.name
+    def _keep(self, source: LabNode, name: str) -> None:
+        folder, layer = self._layers / name, source.layer(name)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "layer.json").write_text(layer.model_dump_json(indent=1), encoding="utf-8")
-        (source.folder / "saving").write_text(layer.name, encoding="utf-8")
+        (source.folder / "saving").write_text(name, encoding="utf-8")
         try:
-            (source.folder / "upper").rename(folder / "root")
+            source.written.rename(folder / source.kept_as)
         except OSError as error:
             (source.folder / "saving").unlink()
             raise LabError(
@@ -287,12 +302,11 @@ class Lab:
             ) from error
         self._book(source)
 
-    def _book(self, source: Node) -> None:
+    def _book(self, source: LabNode) -> None:
         saving = source.folder / "saving"
-        root = self._layer_root(saving.read_text(encoding="utf-8"))
-        if not (source.folder / "upper").exists() and root not in source.record.layers:
-            layers = (root, *source.record.layers)
-            node.write_record(source.folder, source.record.model_copy(update={"layers": layers}))
+        layer = saving.read_text(encoding="utf-8")
+        if not source.written.exists() and layer not in source.layers:
+            node.write_record(source.folder, source.on(self._layers / layer))
         saving.unlink()
 
     # Mending
@@ -307,10 +321,11 @@ class Lab:
                 mounts.unmount_below(folder)
                 mounts.remove_tree(folder)
         self._release_strangers(known)
+        saved.forget(self.store)
 
     def _release_strangers(self, known: set[str]) -> None:
-        for name in {*network.nodes_connected(self.id), *groups_below(f"provision-lab-{self.id}")} - known:
-            group = Group(f"provision-lab-{self.id}/{name}")
+        for name in {*network.nodes_connected(self.id), *groups_below(self._group)} - known:
+            group = Group(f"{self._group}/{name}")
             group.kill()
             network.disconnect(self.id, name)
             mounts.unmount_nspawn(network.namespace(self.id, name))
@@ -325,13 +340,14 @@ class Lab:
 
     def _forget_kernel_state(self) -> None:
         self._release_strangers(set())
+        saved.forget(self.store)
         self._leave_if_idle()
 
     def _remove_files(self) -> None:
         mounts.unmount_below(self._nodes)
         mounts.remove_tree(self._nodes)
         if self.store == self.state:
-            for built in (*self.store.glob("base-*"), self._layers):
+            for built in (*self.store.glob("base-*"), self._layers, self.store / saved.FOLDER):
                 mounts.remove_tree(built)
             (self.store / "base.lock").unlink(missing_ok=True)
         mounts.remove_tree(self._ssh.sockets)
@@ -349,11 +365,13 @@ class Lab:
     def _layers(self) -> Path:
         return self.store / "layers"
 
-    def _layer_root(self, name: str) -> Path:
-        return self._layers / name / "root"
+    def _layer_names(self) -> tuple[str, ...]:
+        whole = (part.parent.name for kind in KINDS for part in self._layers.glob(f"*/{kind.kept_as}"))
+        return tuple(sorted(name for name in whole if not name.endswith(PART)))
 
-    def _root_of(self, layer: Layer) -> Path:
-        return self._layer_root(layer.name)
+    @property
+    def _group(self) -> str:
+        return f"provision-lab-{self.id}"
 
     def _settled(self) -> Settled:
         return Settled.model_validate_json((self.state / "lab.json").read_text(encoding="utf-8"))
@@ -361,8 +379,11 @@ class Lab:
     def _network(self, settled: Settled) -> Network:
         return Network(lab=self.id, subnet=settled.subnet)
 
-    def _node(self, record: Record, settled: Settled) -> Node:
-        return Node(self._nodes / record.name, record, self._network(settled), self._ssh, settled.mirror)
+    def _node(self, record: ContainerRecord | MachineRecord, settled: Settled) -> LabNode:
+        folder, site = self._nodes / record.name, Site(self._network(settled), self._ssh, settled.mirror, self.store)
+        if isinstance(record, MachineRecord):
+            return VirtualMachine(folder, record, site)
+        return Container(folder, record, site)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -384,6 +405,27 @@ class Lab:
             if path.exists() and os.path.samestat(path.stat(), os.fstat(lock.fileno())):
                 return lock
             lock.close()
+
+
+def _read(path: Path) -> ContainerRecord | MachineRecord | None:
+    return _RECORD.validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _refuse_other(present: Node, layer: str | None, vm: Arch | None) -> None:
+    """LabError when a node that exists is not what was asked for."""
+    undo = f"`provision lab down {present.name}` first."
+    if layer and layer not in present.layers:
+        raise LabError(f"{present.name} exists already, and not on layer {layer}: {undo}")
+    if vm and not isinstance(present, VirtualMachine):
+        raise LabError(f"{present.name} exists already, as a container and not as a virtual machine: {undo}")
+    if vm and present.arch != vm:
+        raise LabError(f"{present.name} exists already, as a machine of {present.arch} and not of {vm}: {undo}")
+
+
+def _fitting(layer: Kept, vm: Arch | None) -> Kept:
+    if vm and not (isinstance(layer, Saved) and layer.machine.arch == vm):
+        raise InputError(f"Layer {layer.name} was not saved of a virtual machine of {vm}.")
+    return layer
 
 
 def _check_names(names: Iterable[str]) -> None:

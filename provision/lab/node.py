@@ -1,52 +1,66 @@
-"""One lab node: an overlay over the base, a network name space, a booted systemd, and the ways to cut its power."""
+"""What every lab node has: an address in a name space of its own, an ssh server, and ways to cut its power."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import suppress
+from abc import ABC, abstractmethod
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 from uuid import uuid4
 
-from provision.lab import identity, mirror, mounts, network, program, supervisor
+from provision.lab import identity, mirror, mounts, network, program
 from provision.lab.cgroup import Group
 from provision.lab.error import LabError
-from provision.lab.identity import Identity
+from provision.lab.identity import File, Identity
 from provision.lab.mirror import Mirror
 from provision.lab.network import Network
 from provision.lab.ssh import Peer, Ssh, make_key
 from provision.model import Frozen
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-START_SECONDS = 60
 
 
 class Record(Frozen):
-    """What is kept of a node in its `node.json`; `layers` are folder names, the topmost first."""
+    """What is kept of every node in its `node.json`."""
 
     name: str
     address: IPv4Address
     machine_id: str
-    base: Path
-    layers: tuple[Path, ...] = ()
 
 
-class Node:
-    """A node by its folder; every question about it is answered by the kernel or by the node itself."""
+class Site(NamedTuple):
+    """What all nodes of a lab share; `store` holds what they stand on."""
 
-    def __init__(self, folder: Path, record: Record, net: Network, ssh: Ssh, archive: Mirror) -> None:
+    network: Network
+    ssh: Ssh
+    archive: Mirror
+    store: Path
+
+
+class Node(ABC):
+    """A node by its folder; every question about it is answered by the kernel or by the node itself.
+
+    What runs it, and on what it stands, its kinds know: `provision.lab.container` and `provision.lab.vm`.
+    """
+
+    runner: ClassVar[str]
+    """The program that the node lives in."""
+    boot_seconds: ClassVar[float]
+    """So long a boot may take until somebody can log in."""
+    patience: ClassVar[int]
+    """So many seconds its ssh server may take to answer."""
+    kept_as: ClassVar[str]
+    """How a layer calls what a node of this kind wrote."""
+
+    def __init__(self, folder: Path, record: Record, site: Site) -> None:
         self.folder = folder
         self.record = record
-        self._network = net
-        self._ssh = ssh
-        self._archive = archive
-        self._group = Group(f"provision-lab-{net.lab}/{record.name}")
+        self._network, self._ssh, self._archive, self._store = site
+        self._group = Group(f"provision-lab-{site.network.lab}/{record.name}")
 
     def __repr__(self) -> str:
         return f"Node({self.name}, {self.address}, {'running' if self.running else 'off'})"
@@ -69,6 +83,21 @@ class Node:
         return self._group.populated
 
     @property
+    @abstractmethod
+    def arch(self) -> str:
+        """As `uname -m` prints it."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[str, ...]:
+        """Names of the saved layers that the node stands on, the topmost first."""
+
+    @property
+    @abstractmethod
+    def written(self) -> Path:
+        """The folder that holds everything the node wrote."""
+
+    @property
     def processes(self) -> tuple[int, ...]:
         """Process numbers, as this machine sees them, of everything that belongs to the node."""
         return self._group.processes()
@@ -81,7 +110,15 @@ class Node:
 
     def peer(self) -> Peer:
         key = (self.folder / "host_key.pub").read_text(encoding="ascii")
-        return Peer(name=self.name, address=self.record.address, host_key_public=key)
+        return Peer(name=self.name, address=self.record.address, host_key_public=key, patience=self.patience)
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Takes the node out of the kernel with everything it holds at rest in `written`."""
+
+    @abstractmethod
+    def on(self, layer: Path) -> Record:
+        """The node's record when what it wrote has become this layer's."""
 
     # Asking it
 
@@ -95,36 +132,38 @@ class Node:
 
     def boot_id(self) -> str:
         """The kernel's name for the present boot; LabError when the node does not answer."""
-        done = self.ssh(f"cat {BOOT_ID}", seconds=30)
+        done = self.ssh(f"cat {BOOT_ID}", seconds=60)
         if done.returncode != 0:
             raise LabError(f"{self.name} does not tell its boot_id: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def wait(self, unlike: str = "", seconds: float = START_SECONDS) -> str:
+    def wait(self, unlike: str = "", seconds: float = 0) -> str:
         """Returns the boot_id as soon as somebody can log in, in another boot than `unlike`."""
-        deadline = time.monotonic() + seconds
+        allowed = seconds or self.boot_seconds
+        deadline = time.monotonic() + allowed
         said = "no ssh server answered"
         while time.monotonic() < deadline:
             if not self.running:
-                raise LabError(f"{self.name} is off: its systemd-nspawn ended. {self._evidence()}")
-            if self._sshd_answers():
-                done = self.ssh(f"cat {BOOT_ID}", seconds=30)
+                raise LabError(f"{self.name} is off: its {self.runner} ended. {self._evidence()}")
+            if self._sshd_answers(min(self.patience, deadline - time.monotonic())):
+                done = self.ssh(f"cat {BOOT_ID}", seconds=60)
                 if done.returncode == 0 and done.stdout.strip() != unlike:
                     return done.stdout.strip()
                 said = done.stderr.strip() or "it is still in the boot before"
             time.sleep(0.03)
-        raise LabError(f"{self.name} was not ready within {seconds:.0f} s: {said}. {self._evidence()}")
+        raise LabError(f"{self.name} was not ready within {allowed:.0f} s: {said}. {self._evidence()}")
 
     # Its life
 
     def start(self) -> None:
-        """Mounts, connects and boots the node; does nothing to one that runs. A start that fails leaves nothing."""
+        """Connects and boots the node; does nothing to one that runs. A start that fails leaves nothing."""
         if self.running:
             return
         self.release()
         try:
-            self._mount()
+            self._prepare()
             network.connect(self._network, self.name, self.record.address)
+            self._group.create()
             self._boot()
         except BaseException:
             self.release()
@@ -143,19 +182,17 @@ class Node:
     def reboot(self) -> str:
         """An orderly reboot from inside; returns the new boot_id."""
         before = self.boot_id()
-        self.sudo("systemctl reboot", seconds=30)
+        self.sudo("systemctl reboot", seconds=120)
         self._ssh.hang_up(self.name)
         return self.wait(unlike=before)
 
-    def stop(self, seconds: float = 60) -> None:
+    def stop(self, seconds: float = 0) -> None:
         """An orderly shutdown, with everything written; what the node holds is kept."""
         self._ssh.hang_up(self.name)
-        for process in self._group.processes():
-            if _command_name(process) == "systemd-nspawn":
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGTERM)
-        if not self._group.empties_within(seconds):
-            raise LabError(f"{self.name} did not shut down within {seconds:.0f} s. {self._evidence()}")
+        self._ask_to_stop()
+        allowed = seconds or self.boot_seconds
+        if not self._group.empties_within(allowed):
+            raise LabError(f"{self.name} did not shut down within {allowed:.0f} s. {self._evidence()}")
         self.release()
 
     def release(self) -> None:
@@ -163,7 +200,6 @@ class Node:
         self._group.kill()
         self._ssh.hang_up(self.name)
         mounts.unmount_below(self.folder)
-        mounts.unmount_nspawn(self._machine)
         network.disconnect(self._network.lab, self.name)
         self._group.remove()
 
@@ -172,41 +208,34 @@ class Node:
         self.release()
         mounts.remove_tree(self.folder)
 
-    @property
-    def _machine(self) -> str:
-        return network.namespace(self._network.lab, self.name)
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Lays out what the node boots from."""
 
-    def _mount(self) -> None:
-        root, upper, work = (self.folder / part for part in ("root", "upper", "work"))
-        for path in (root, upper, work):
-            path.mkdir(parents=True, exist_ok=True)
-        for path in (*self.record.layers, self.record.base):
-            if not path.is_dir():
-                raise LabError(f"{self.name} stands on {path}, which is gone: `provision lab down {self.name}`.")
-        mounts.mount_overlay(root, (*self.record.layers, self.record.base), upper, work)
-        mine = self._identity()
-        if not identity.is_installed(root, mine):
-            identity.install(root, mine, self._archive, mirror.resolver(), str(self._network.gateway))
+    @abstractmethod
+    def _boot(self) -> None:
+        """Starts the node's runner in its group and name space."""
 
-    def _identity(self) -> Identity:
-        return Identity(
+    @abstractmethod
+    def _ask_to_stop(self) -> None:
+        """Asks for an orderly shutdown."""
+
+    def _identity(self, gateway: str) -> tuple[File, ...]:
+        """The files that make the node this one; `gateway` is what it calls this machine."""
+        mine = Identity(
             name=self.name,
             machine_id=self.record.machine_id,
             host_key=(self.folder / "host_key").read_text(encoding="ascii"),
             host_key_public=(self.folder / "host_key.pub").read_text(encoding="ascii"),
             authorized_key=self._ssh.public_key,
         )
+        return identity.files(mine, self._archive, mirror.resolver(), gateway)
 
-    def _boot(self) -> None:
-        self._group.create()
-        program_file = str(supervisor.__file__)
-        groups = [str(path) for path in self._group.paths]
+    def _supervise(self, *argv: str) -> None:
+        """Starts the node's supervisor, which outlives this command."""
         with (self.folder / "console.log").open("a") as console:
             subprocess.run(
-                [
-                    *("setsid", "--fork", sys.executable, "-I", "-S", program_file, str(self.folder)),
-                    *(self._machine, self.name, self._machine, *groups),
-                ],
+                ["setsid", "--fork", *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -215,14 +244,14 @@ class Node:
                 env=program.environment(),
             )
         deadline = time.monotonic() + 10
-        while not self.running:
+        while not self._group.populated:
             if time.monotonic() > deadline:
                 raise LabError(f"The supervisor of {self.name} did not start. {self._evidence()}")
             time.sleep(0.005)
 
-    def _sshd_answers(self) -> bool:
+    def _sshd_answers(self, seconds: float) -> bool:
         try:
-            with socket.create_connection((self.address, 22), timeout=1) as connection:
+            with socket.create_connection((self.address, 22), timeout=max(seconds, 0.1)) as connection:
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False
@@ -246,17 +275,6 @@ def write_record(folder: Path, record: Record) -> None:
     part.replace(folder / "node.json")
 
 
-def read_record(folder: Path) -> Record | None:
-    path = folder / "node.json"
-    return Record.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def new_machine_id() -> str:
     """machine-id(5): 32 hexadecimal digits of a version 4 UUID."""
     return uuid4().hex
-
-
-def _command_name(process: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip()
-    return ""

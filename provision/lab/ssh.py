@@ -21,9 +21,12 @@ NAME_MAX = 20
 
 
 class Peer(Frozen):
+    """`patience`: so many seconds its server may take until a login goes on."""
+
     name: str
     address: IPv4Address
     host_key_public: str
+    patience: int = 5
 
 
 class Ssh:
@@ -83,7 +86,7 @@ class Ssh:
             "    StrictHostKeyChecking yes\n"
             "    HostKeyAlgorithms ssh-ed25519\n"
             "    BatchMode yes\n"
-            "    ConnectTimeout 5\n"
+            f"    ConnectTimeout {peer.patience}\n"
             "    ControlMaster auto\n"
             f"    ControlPath {_quoted(self.sockets, '/%i-%n')}\n"
             "    ControlPersist 60\n"

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import fcntl
-import io
 import os
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shlex import quote
 
 from provision.catalog import load
-from provision.lab import Lab, Node, base, mirror
-from provision.model import Frozen, NodeSpec, Snapshot, Stack, digest
-from provision.platforms import Platform, platform_for
+from provision.lab import Lab, Node
+from provision.lab.archive import PLACE, Ground, StandIn
+from provision.lab.archive.build import Offered, build
+from provision.lab.archive.layer import kept, prepare
+from provision.model import Frozen, NodeSpec, Package, Snapshot, Stack
+from provision.platforms import Component, Platform, packages_of, platform_for
 from provision.probe import parse, probe_program
 from provision.stack import resolve
-from standins.packages import DESCRIPTION, StandIn, driver_part, driver_source, follower, image, older
+from standins.packages import driver_part, driver_source, follower, headers, image, older
 
 HERE = Path(__file__).parent
-PLACE = "/srv/stand-ins"
+BESIDE_LIBRARIES: tuple[Component, ...] = ("modprobe", "persistenced")
 
 DAEMONS = ("early", "late")
 """One whose new configuration belongs before the plan's reboot, and one behind it."""
@@ -31,6 +30,16 @@ cat "/etc/stand-in-$1.conf" >"/run/stand-in-$1.configuration"
 echo "$2" >"/run/stand-in-$1.generation"
 exec sleep infinity
 """
+
+ONLY_STAND_INS = """
+mkdir -p /etc/apt/stand-ins.d
+cat >/etc/apt/apt.conf.d/99zz-stand-ins <<'END'
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "/etc/apt/stand-ins.d";
+END
+printf '%s\\n' MODULES=list COMPRESSLEVEL=1 >/etc/initramfs-tools/conf.d/stand-ins
+"""
+"""A bring-up needs no network from now on, and no real package of the same version can be taken instead."""
 
 
 def service(daemon: str, generation: str) -> str:
@@ -70,18 +79,7 @@ def serve(node: Node, suite: str) -> None:
 def provide(lab: Lab) -> str:
     """The name of the layer; built once per base and per text of this package. Needs the network when it is built."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(HERE.iterdir()) if path.is_file()]
-    name = f"standins-{digest(chr(10).join([base.recipe_digest(mirror.read()), *texts]))}"
-    lab.store.mkdir(parents=True, exist_ok=True)
-    with (lab.store / "standins.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if name not in [layer.name for layer in lab.layers()]:
-            # A node that an earlier attempt left half furnished is no start for this one.
-            lab.down(["standins"])
-            (node,) = lab.up(["standins"])
-            _build(node)
-            lab.save(node.name, name)
-            lab.down([node.name])
-    return name
+    return kept(lab, "standins", "\n".join(texts), _furnish)
 
 
 def sudo(node: Node, program: str, stdin: str = "") -> str:
@@ -91,7 +89,7 @@ def sudo(node: Node, program: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def _build(node: Node) -> None:
+def _furnish(node: Node) -> None:
     platform = platform_for("debian13", os.uname().machine)
     sudo(node, "apt-get -qq update")
     answer = sudo(node, "sh -s", stdin=probe_program(globs=platform.offered_names(spec())))
@@ -99,6 +97,8 @@ def _build(node: Node) -> None:
     stack = resolve(spec(), load(), reading)
     real = _real(platform, stack, reading)
     kernel = [package.name for package in platform.kernel_packages(stack.version("kernel"))]
+    _image, headers_name, *_needs = kernel
+    ground = prepare(node, headers_name)
     _install_real(node, real, kernel)
     fields = {name: sudo(node, f"apt-cache show {quote(f'{name}={version}')}") for name, version in real.items()}
     controls = {name: _fields(text) for name, text in fields.items()}
@@ -109,14 +109,18 @@ def _build(node: Node) -> None:
         driver=stack.version("driver"),
         modules=stack.version("modules"),
     )
-    multiarch = sudo(node, "dpkg-architecture -q DEB_HOST_MULTIARCH").strip()
-    trees = dict(_trees(platform, chosen, controls, kernel, multiarch))
-    sudo(node, f"base64 -d | tar -C {PLACE}/trees -xz", stdin=base64.b64encode(_archive(trees)).decode())
-    values = {"release": chosen.release, "older": chosen.older, "upstream": upstream, "earlier": earlier}
-    assignments = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
-    sudo(node, "sh -s", stdin=assignments + (HERE / "build.sh").read_text(encoding="utf-8"))
+    common = tuple(_common(platform, chosen, controls, kernel, ground))
+    sources = _driver_sources(platform, chosen, controls)
+    build(
+        node,
+        [
+            Offered(folder=suite, origin="stand-ins", label="stand-ins", packages=(*common, source))
+            for suite, source in sources.items()
+        ],
+    )
+    sudo(node, ONLY_STAND_INS)
     serve(node, "good")
-    _furnish(node, chosen)
+    _run_what_is_old(node, chosen)
 
 
 def _real(platform: Platform, stack: Stack, reading: Snapshot) -> dict[str, str]:
@@ -125,7 +129,7 @@ def _real(platform: Platform, stack: Stack, reading: Snapshot) -> dict[str, str]
     packages = [
         *platform.kernel_packages(stack.version("kernel")),
         *platform.driver_kernel_packages(driver, stack.version("modules")),
-        *platform.driver_user_packages(driver),
+        *_user_half(platform, driver),
     ]
     found = {}
     for package in packages:
@@ -135,23 +139,28 @@ def _real(platform: Platform, stack: Stack, reading: Snapshot) -> dict[str, str]
     return found
 
 
+def _user_half(platform: Platform, driver: str) -> Iterator[Package]:
+    """The driver's libraries and programs, and the daemons beside them."""
+    yield from platform.driver_user_packages(driver)
+    for part in BESIDE_LIBRARIES:
+        yield from packages_of(platform, part, driver).packages
+
+
 def _install_real(node: Node, real: dict[str, str], kernel: list[str]) -> None:
     """All that apt would install with the plan's packages, save those that stand-ins or the plan bring."""
-    _image, headers, *needs = kernel
+    _image, _headers, *needs = kernel
     kept_out = [name for name in real if name not in needs]
     wanted = " ".join(quote(name if version == "*" else f"{name}={version}") for name, version in real.items())
     sudo(
         node,
         f"""
-mkdir -p {PLACE}/trees/real
-cd {PLACE}/trees/real
-apt-get -s --no-install-recommends install {wanted} >../simulated
-awk '$1 == "Inst" {{ sub(/^\\(/, "", $3); print $2 "=" $3 }}' ../simulated |
-    grep -v -E '^({"|".join(name.replace("+", "[+]").replace(".", "[.]") for name in kept_out)})=' >../needed
+apt-get -s --no-install-recommends install {wanted} >{PLACE}/simulated
+awk '$1 == "Inst" {{ sub(/^\\(/, "", $3); print $2 "=" $3 }}' {PLACE}/simulated |
+    grep -v -E '^({"|".join(name.replace("+", "[+]").replace(".", "[.]") for name in kept_out)})=' >{PLACE}/needed
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q -y --no-install-recommends install $(cat ../needed) apt-utils gpg gpg-agent zstd </dev/null
-apt-get -q download {quote(f"{headers}={real[headers]}")}
+apt-get -q -y --no-install-recommends install $(cat {PLACE}/needed) </dev/null
 apt-get clean
+rm {PLACE}/simulated {PLACE}/needed
 """,
     )
 
@@ -169,72 +178,47 @@ def _fields(shown: str) -> str:
     return "\n".join(fields) + "\n"
 
 
-def _trees(
-    platform: Platform, chosen: Facts, controls: dict[str, str], kernel: list[str], multiarch: str
-) -> Iterator[tuple[str, StandIn]]:
-    """Every stand-in, by the folder it is packed in: one per suite, `common` for what all suites have."""
+def _common(
+    platform: Platform, chosen: Facts, controls: dict[str, str], kernel: list[str], ground: Ground
+) -> Iterator[StandIn]:
+    """What every suite has."""
     upstream, earlier = older(chosen.release)
-    image_name, _headers, *needs = kernel
-    yield f"common/{image_name}", image(chosen.release, image_name, controls[image_name])
-    yield (
-        "common/older-image",
-        image(
-            chosen.older,
-            image_name.replace(upstream, earlier),
-            controls[image_name].replace(upstream, earlier),
-        ),
-    )
+    image_name, headers_name, *needs = kernel
+    yield image(chosen.release, image_name, controls[image_name])
+    yield headers(chosen.release, headers_name, controls[headers_name], ground)
+    of_older = {name: controls[name].replace(upstream, earlier) for name in kernel}
+    yield image(chosen.older, image_name.replace(upstream, earlier), of_older[image_name])
+    yield headers(chosen.older, headers_name.replace(upstream, earlier), of_older[headers_name], ground)
     for name in needs:
-        tree = follower(name.replace(upstream, earlier), controls[name].replace(upstream, earlier), name)
-        yield f"common/{tree.name}", tree
-    source, *parts = platform.driver_kernel_packages(chosen.driver, chosen.modules)
-    for package in (*parts, *platform.driver_user_packages(chosen.driver)):
+        yield follower(name.replace(upstream, earlier), of_older[name], name)
+    _source, *parts = platform.driver_kernel_packages(chosen.driver, chosen.modules)
+    for package in (*parts, *_user_half(platform, chosen.driver)):
         control = controls[package.name]
-        yield f"common/{package.name}", driver_part(package.name, control, chosen.driver, f"/usr/lib/{multiarch}")
-    fields = controls[source.name]
-    good = driver_source(platform, chosen.driver, chosen.modules, fields)
-    bad = driver_source(platform, chosen.driver, chosen.modules, fields, changed_in=chosen.release)
-    fixed = driver_source(
-        platform, chosen.driver, chosen.modules, _next_revision(fields), changed_in=chosen.release, mended=True
-    )
-    yield from ((f"{suite}/{tree.name}", tree) for suite, tree in (("good", good), ("bad", bad), ("fixed", fixed)))
+        yield driver_part(package.name, control, chosen.driver, f"/usr/lib/{ground.multiarch}")
+
+
+def _driver_sources(platform: Platform, chosen: Facts, controls: dict[str, str]) -> dict[str, StandIn]:
+    """By suite: one that is at home on every kernel, one that the newer kernel refuses, and one that was mended."""
+    driver, modules = chosen.driver, chosen.modules
+    fields = controls[platform.driver_kernel_packages(driver, modules)[0].name]
+    mended = _next_revision(fields)
+    return {
+        "good": driver_source(platform, driver, modules, fields),
+        "bad": driver_source(platform, driver, modules, fields, changed_in=chosen.release),
+        "fixed": driver_source(platform, driver, modules, mended, changed_in=chosen.release, mended=True),
+    }
 
 
 def _next_revision(fields: str) -> str:
     return "\n".join(f"{line}+fixed1" if line.startswith("Version:") else line for line in fields.splitlines())
 
 
-def _archive(trees: dict[str, StandIn]) -> bytes:
-    """All trees as a compressed tar, with the list of what is compiled on the node."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for folder, tree in trees.items():
-            for path, content, is_link in tree.entries():
-                _add(tar, f"{folder}/{path}", content, is_link)
-        libraries = [(f"{folder}{path}", so) for folder, tree in trees.items() for path, so in tree.libraries.items()]
-        _add(tar, "libraries", "".join(f"{path} {soname or '-'}\n" for path, soname in libraries), False)
-        _add(tar, "description", DESCRIPTION, False)
-    return buffer.getvalue()
-
-
-def _add(tar: tarfile.TarFile, path: str, content: str, is_link: bool) -> None:
-    member = tarfile.TarInfo(path)
-    member.mode = 0o755 if content.startswith("#!") else 0o644
-    if is_link:
-        member.type, member.linkname = tarfile.SYMTYPE, content
-        tar.addfile(member)
-        return
-    data = content.encode()
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
-
-
 def _sources(suite: str) -> str:
-    text = f"Types: deb\nURIs: copy:{PLACE}/{suite}\nSuites: ./\nSigned-By: {PLACE}/key.gpg\n"
+    text = f"Types: deb\nURIs: copy:{PLACE}/{suite}\nSuites: ./\nSigned-By: {PLACE}/{suite}.gpg\n"
     return f"printf %s {quote(text)} >/etc/apt/stand-ins.d/stand-ins.sources\n"
 
 
-def _furnish(node: Node, chosen: Facts) -> None:
+def _run_what_is_old(node: Node, chosen: Facts) -> None:
     """The older kernel, and daemons that run with an older configuration than the tests declare."""
     written: Iterable[tuple[str, str]] = (
         (f"{PLACE}/facts.json", chosen.model_dump_json()),

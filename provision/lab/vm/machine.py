@@ -1,0 +1,113 @@
+"""What a virtual machine is made of, and QEMU's arguments for it. Nothing here touches anything."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from provision.lab.error import InputError
+from provision.model import Frozen
+from provision.model.spec import Arch
+
+TRANSLATION_MIB = 256
+"""QEMU keeps translated code in so much memory of this machine."""
+
+
+class Board(Frozen):
+    """What differs between the architectures."""
+
+    debian: str
+    emulator: str
+    machine: str
+    cpu: str
+    console: str
+    firmware: str
+    variables: str
+    grub: str
+    loader: str
+
+
+BOARDS: dict[Arch, Board] = {
+    "x86_64": Board(
+        debian="amd64",
+        emulator="qemu-system-x86_64",
+        machine="q35,hpet=off,smbus=off,usb=off,vmport=off",
+        # Few instructions that software emulation is slow at.
+        cpu="Nehalem",
+        console="ttyS0",
+        firmware="/usr/share/OVMF/OVMF_CODE_4M.fd",
+        variables="/usr/share/OVMF/OVMF_VARS_4M.fd",
+        grub="x86_64-efi",
+        loader="BOOTX64.EFI",
+    ),
+    "aarch64": Board(
+        debian="arm64",
+        emulator="qemu-system-aarch64",
+        machine="virt,gic-version=3",
+        cpu="neoverse-n1",
+        console="ttyAMA0",
+        firmware="/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd",
+        variables="/usr/share/AAVMF/AAVMF_VARS.fd",
+        grub="arm64-efi",
+        loader="BOOTAA64.EFI",
+    ),
+}
+
+
+class Machine(Frozen):
+    """A saved state fits only the machine that it was saved from, down to every device."""
+
+    arch: Arch
+    memory_mib: int = 2048
+    cpus: int = 2
+
+    @property
+    def board(self) -> Board:
+        return BOARDS[self.arch]
+
+
+def architecture(text: str) -> Arch:
+    found = next((arch for arch in BOARDS if arch == text), None)
+    if found:
+        return found
+    raise InputError(f"{text!r} is no architecture of a lab machine: {' or '.join(BOARDS)}.")
+
+
+class Wiring(Frozen):
+    """How one run of a machine is tied to this one; a saved state does not depend on it.
+
+    forward: where QEMU listens for ssh, as `ADDRESS:PORT`; nowhere by default.
+    cache: `writeback` obeys the guest's flushes, so that a power cut means something; `unsafe` ignores them.
+    incoming: wait for a saved state.
+    """
+
+    forward: str = ""
+    cache: Literal["writeback", "unsafe"] = "writeback"
+    incoming: bool = False
+
+
+def argv(machine: Machine, wiring: Wiring) -> tuple[str, ...]:
+    """QEMU's command line inside the tools root, where the node's folder is /here.
+
+    The console is standard output; /here/qmp, /here/events and /here/agent are sockets.
+    """
+    board = machine.board
+    network = "user,id=net" + (f",hostfwd=tcp:{wiring.forward}-:22" if wiring.forward else "")
+    return (
+        board.emulator,
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", board.machine, "-cpu", board.cpu),
+        *("-accel", f"tcg,thread=multi,tb-size={TRANSLATION_MIB}"),
+        *("-smp", str(machine.cpus), "-m", str(machine.memory_mib)),
+        *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={board.firmware}"),
+        *("-drive", "if=pflash,unit=1,format=raw,file=/here/machine/vars.fd"),
+        *("-drive", f"if=none,id=disk,format=qcow2,cache={wiring.cache},discard=unmap,file=/here/machine/disk.qcow2"),
+        *("-device", "virtio-blk-pci,drive=disk"),
+        *("-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile="),
+        *("-device", "virtio-rng-pci"),
+        *("-device", "virtio-serial-pci"),
+        *("-chardev", "socket,id=agent,path=/here/agent,server=on,wait=off"),
+        *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-qmp", "unix:/here/qmp,server=on,wait=off", "-qmp", "unix:/here/events,server=on,wait=off"),
+        *(("-incoming", "defer") if wiring.incoming else ()),
+    )
