@@ -1,0 +1,138 @@
+"""A new kernel is booted on trial: a good one becomes the default; after a bad one the old one runs, without help.
+
+The node is brought up to its reboot once and saved; every case starts from there with a harm of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from bring_up import BringUp, clone, kernels
+
+from provision.lab import Lab, VirtualMachine
+from provision.model import digest
+
+HOLD = "/etc/hold-the-reboot"
+TRIAL_MINUTES = 6
+"""An emulated machine on a busy host needs four of them to boot; a hang costs all of them."""
+
+
+class Target(NamedTuple):
+    layer: str
+    old: str
+    new: str
+
+    def keys(self) -> dict[str, object]:
+        return {
+            "kernel": self.new,
+            "features": ["proprietary"],  # no open module of Debian 13 builds for every kernel that it carries
+            "roles": ["preflight", "kernel_64k", "await_word"],
+            "kernel_64k_trial_minutes": TRIAL_MINUTES,
+            "kernel_64k_arguments": ["provision.proof=1"],
+        }
+
+
+@pytest.fixture(scope="module")
+def ready(vm_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """A layer on which all is done that stands before the reboot into a second kernel; kept for as long as it fits."""
+    with clone(vm_lab, "ready", "x86_64") as node:
+        old = node.ssh("uname -r").stdout.strip()
+        new = next(release for release in kernels(node) if release != old)
+        target = Target("", old, new)
+        bring_up = BringUp(tmp_path_factory.mktemp("ready"), node, **target.keys())
+        target = target._replace(layer=f"trial-{digest(f'{node.layers} {bring_up.plan()}')}")
+        if target.layer in {kept.name for kept in vm_lab.layers()}:
+            return target
+        assert node.sudo(f"touch {HOLD}").returncode == 0
+        held = bring_up.apply()
+        assert (held.code, "the word was given" in held.output) == (1, True), held.output
+        assert node.ssh("uname -r").stdout.strip() == old
+        assert node.sudo(f"rm {HOLD}; sync").returncode == 0
+        vm_lab.save("ready", target.layer)
+    return target
+
+
+class Bad(NamedTuple):
+    harm: str
+    """Shell, as root; $kernel and $initrd are the new kernel's files."""
+    mend: str
+    caught_by: str
+
+
+ENTRY = "/if linux.*provision.trial/"
+BAD = {
+    "garbage image": Bad(
+        'cp "$kernel" /root/kernel; head -c 4000000 /dev/urandom >"$kernel"', 'cp /root/kernel "$kernel"', "the entry"
+    ),
+    "truncated initrd": Bad(
+        'cp "$initrd" /root/initrd; head -c 300000 /root/initrd >"$initrd"', 'cp /root/initrd "$initrd"', "panic="
+    ),
+    "missing root": Bad(
+        f"sed -i '{ENTRY}s/root=[^ ]*/root=UUID=00000000-0000-0000-0000-00000000dead/' /boot/grub/grub.cfg",
+        "update-grub", "panic=, which Debian's initrd obeys"),
+    "hang": Bad(
+        "printf '#!/bin/sh\\nwhile :; do sleep 1000; done\\n' >/hang; chmod 755 /hang; "
+        f"sed -i '{ENTRY}s/provision.trial/& init=\\/hang/' /boot/grub/grub.cfg",
+        "update-grub", "the dead man"),
+    "no network": Bad(
+        "mkdir -p /etc/systemd/system/systemd-networkd.service.d; "
+        "printf '[Unit]\\nConditionKernelCommandLine=!provision.trial\\n' "
+        ">/etc/systemd/system/systemd-networkd.service.d/deaf.conf; ",
+        "rm -r /etc/systemd/system/systemd-networkd.service.d", "the dead man"),
+}  # fmt: skip
+
+
+def as_root(node: VirtualMachine, target: Target, text: str) -> None:
+    files = f"kernel=/boot/vmlinuz-{target.new} initrd=/boot/initrd.img-{target.new}"
+    done = node.sudo(f"set -eu\n{files}\n{text}\nsync\n")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_kernel_ends_on_the_old_one_and_is_not_tried_again_until_it_is_mended(
+    vm_lab: Lab, ready: Target, tmp_path: Path, name: str
+) -> None:
+    bad = BAD[name]
+    with clone(vm_lab, "bad", "x86_64", ready.layer) as node:
+        bring_up = BringUp(tmp_path, node, **ready.keys())
+        as_root(node, ready, bad.harm)
+
+        first = bring_up.apply()
+        assert (first.code, first.reboots) == (1, 1), first.output
+        assert f"kernel {ready.new} was booted on trial" in first.output
+        assert f"came back on {ready.old}" in first.output
+        assert node.ssh("uname -r").stdout.strip() == ready.old
+
+        second = bring_up.apply()
+        assert (second.code, second.reboots) == (1, 0), second.output
+
+        as_root(node, ready, bad.mend)
+        mended = bring_up.apply(*(() if name != "no network" else ("--retry",)))
+        assert (mended.code, mended.reboots) == (0, 1), mended.output
+        assert_promoted(node, ready)
+        print(f"{name}: caught by {bad.caught_by} in {first.seconds} s; mended and promoted in {mended.seconds} s")
+
+
+def test_a_good_kernel_is_promoted_and_stays(vm_lab: Lab, ready: Target, tmp_path: Path) -> None:
+    with clone(vm_lab, "good", "x86_64", ready.layer) as node:
+        applied = BringUp(tmp_path, node, **ready.keys()).apply()
+        assert (applied.code, applied.reboots) == (0, 1), applied.output
+        assert_promoted(node, ready)
+        assert "provision.trial" in node.ssh("cat /proc/cmdline").stdout
+        node.reboot()
+        line = node.ssh("uname -r; cat /proc/cmdline").stdout
+        assert line.startswith(ready.new)
+        assert "provision.trial" not in line
+        assert "provision.proof=1" in line
+
+
+def assert_promoted(node: VirtualMachine, target: Target) -> None:
+    told = node.sudo("uname -r; cat /proc/cmdline; grub-editenv list; ls /run/provision-trial 2>/dev/null").stdout
+    release, line, *environment = told.splitlines()
+    assert release == target.new
+    assert "provision.proof=1" in line.split()
+    assert f"gnulinux-{target.new}-advanced-" in next(one for one in environment if one.startswith("saved_entry="))
+    assert [one for one in environment if one.startswith("next_entry=")] in ([], ["next_entry="])
+    assert "/run/provision-trial" not in environment
