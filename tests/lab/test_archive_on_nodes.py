@@ -15,10 +15,11 @@ from standins import sudo
 
 from provision.catalog import load
 from provision.lab import Lab, Node
-from provision.lab.archive import MARK, provide, sources
+from provision.lab.archive import MARK, Served, provide, served, sources
 from provision.lab.archive.layer import first_kernel
-from provision.model import NodeSpec
+from provision.model import NodeSpec, Repository, SigningKey
 from provision.platforms import platform_for
+from provision.platforms.repository import add
 from provision.probe import parse, probe_program
 from provision.stack import resolve
 
@@ -129,6 +130,19 @@ def test_apt_refuses(node: Node, damage: str, said: str) -> None:
     assert refused.returncode != 0
     assert re.search(said, refused.stdout), refused.stdout
     assert "Candidate" not in sudo(node, "apt-cache policy nvidia-open")
+
+
+def test_a_role_can_add_a_repository_by_itself_and_only_with_its_own_key(node: Node) -> None:
+    cuda, archive = served(node, "cuda"), served(node, "archive")
+
+    def declared(by: Served) -> Repository:
+        key = SigningKey(armour=by.key, fingerprints=by.key_fingerprints)
+        return Repository(name="cuda", uris=(cuda.url,), suites=("./",), key=key)
+
+    sudo(node, "mkdir -p /etc/apt/keyrings\nsh -s", stdin=add(declared(cuda)))
+    refused = node.sudo("sh -s", stdin=add(declared(archive)))
+    assert refused.returncode != 0
+    assert "is not signed by" in refused.stdout + refused.stderr
 
 
 # What must not happen by itself
