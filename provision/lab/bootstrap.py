@@ -54,8 +54,9 @@ def make(root: Path, recipe: Recipe, mirror: Mirror, say: Callable[[str], None],
     customize = _written(scratch / "customize.sh", recipe.customize)
     prepare = _written(scratch / "prepare.sh", recipe.prepare)
     argv = [
-        # Whatever mmdebstrap mounts in the new root dies with this name space, also when everything is killed.
-        *("unshare", "--mount", "--propagation", "private", "--", *recipe.wrapper),
+        # When this program is killed, so is everything that it started here, and what was mounted goes with it.
+        *("setpriv", "--pdeathsig", "KILL", "--"),
+        *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--", *recipe.wrapper),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
         f"--include={','.join(recipe.packages)}",
         # Package lists stay: a node of an offline machine still answers `apt-cache`.

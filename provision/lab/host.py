@@ -17,6 +17,7 @@ TOOLS = (
     ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
 )

@@ -19,6 +19,8 @@ from provision.model import Frozen
 
 WRITTEN = "machine"
 DISK, VARIABLES, MEMORY = "disk.qcow2", "vars.fd", "memory"
+BASE = "base.raw"
+"""What the disk of a first boot stands on."""
 
 MAPPED_RAM = [{"capability": "mapped-ram", "state": True}]
 """Every page has its place in the file: it is sparse, and read in one go (QEMU's docs/devel/migration/mapped-ram)."""
@@ -32,11 +34,12 @@ class Emulator(Frozen):
     machine: Machine
 
     def lay_out(self, folder: Path, below: Path, variables: Path) -> None:
-        """A new disk over `below` (a file of the store), and firmware variables of its own."""
+        """A new disk over `below` (a file of the store, or one beside it), and firmware variables of its own."""
         written = folder / WRITTEN
         written.mkdir(parents=True, exist_ok=True)
         kind = "raw" if below.suffix == ".raw" else "qcow2"
-        create = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", self._inner(below))
+        name = below.name if below.parent == written else self._inner(below)
+        create = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", name)
         program.run(*self._inside(folder, *create, f"/here/{WRITTEN}/{DISK}"))
         program.run("cp", "--sparse=always", "--", str(variables), str(written / VARIABLES))
 

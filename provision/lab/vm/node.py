@@ -20,9 +20,10 @@ AGENT_SECONDS = 60
 FURNISHED = "furnished"
 """A file that says: the machine was told who it is."""
 
-# The clock stood still while the state lay on the disk.  The running journald keeps the folder named by the machine-id
-# that it started with; journalctl looks for the one of now.  sshd reads its keys anew at HUP.
+# sshd reads its keys anew at HUP.  The clock stood still while the state lay on the disk.  The running journald keeps
+# the folder named by the machine-id that it started with; journalctl looks for the one of now.
 AWAKE = """
+kill -HUP "$(cat /run/sshd.pid)"
 hostname -- "$name"
 date --utc --set="@$now" >/dev/null
 for journal in /run/log/journal /var/log/journal; do
@@ -31,7 +32,6 @@ for journal in /run/log/journal /var/log/journal; do
     ln -s "$machine_id" "$journal/$before"
   fi
 done
-systemctl kill --kill-whom=main --signal=HUP ssh.service
 sync
 """
 

@@ -13,7 +13,7 @@ from provision.lab.cgroup import Group
 from provision.lab.error import LabError
 from provision.lab.mirror import Mirror
 from provision.lab.vm import foreign, image, tools
-from provision.lab.vm.emulator import Emulator
+from provision.lab.vm.emulator import BASE, WRITTEN, Emulator
 from provision.lab.vm.machine import Machine, Wiring
 from provision.lab.vm.qmp import Agent
 from provision.model import Frozen, canonical, digest
@@ -50,7 +50,7 @@ def provide(store: Path, arch: Arch, mirror: Mirror, group: Group, say: Callable
     folder = store / FOLDER
     root = tools.provide(folder, mirror, say)
     machine = Machine(arch=arch)
-    recipe = [image.recipe_digest(arch, mirror), root.name, canonical(machine), SETTLE]
+    recipe = [image.recipe_digest(arch, mirror), root.name, canonical(machine), BASE, SETTLE]
     saved = Saved(name=f"vm-{arch}-{digest(chr(10).join(recipe))}", machine=machine, tools=root.name)
 
     def build(part: Path, _lock: int) -> None:
@@ -77,7 +77,12 @@ def forget(store: Path) -> None:
 
 def _boot_once(emulator: Emulator, folder: Path, disk: Path, group: Group, say: Callable[[str], None]) -> None:
     group.kill()
-    emulator.lay_out(folder, disk, emulator.factory_variables)
+    # A second name of the image's file: should the image be built anew, which makes another disk of the same recipe,
+    # the state still stands on the one that it was made with.
+    base = folder / WRITTEN / BASE
+    base.parent.mkdir(parents=True)
+    base.hardlink_to(disk)
+    emulator.lay_out(folder, base, emulator.factory_variables)
     group.create()
     began = time.monotonic()
     say(f"booting the {emulator.machine.arch} machine once (minutes: its processor is emulated)")
