@@ -84,8 +84,8 @@ def _names(catalog: Catalog, row: DriverNames) -> Iterator[str]:
 
 
 def _packages(row: DriverNames) -> set[str]:
-    lists = (*row.kernel.values(), *row.whole.values(), row.user, row.fabricmanager, row.imex, row.nscq, row.nvsdm)
-    return {package for packages in (*lists, row.nvlsm) for package in packages}
+    lists = (*row.kernel.values(), *row.whole.values(), row.user, row.persistenced, row.fabricmanager, row.imex)
+    return {package for packages in (*lists, row.nscq, row.nvsdm, row.nvlsm) for package in packages}
 
 
 def _spans(rows: Sequence[DriverNames]) -> Iterator[str]:

@@ -33,6 +33,7 @@ class DriverPackages(Row):
     """What makes the driver's device nodes."""
     fabricmanager: tuple[str, ...] = ()
     nscq: tuple[str, ...] = ()
+    imex: tuple[str, ...] = ()
     repository: tuple[str, ...]
 
 
@@ -68,7 +69,7 @@ class DriverNames(Row):
     kernel: dict[Modules, tuple[str, ...]]
     user: tuple[str, ...]
     persistenced: tuple[str, ...] = ()
-    """The persistence daemon, where it is not among `user`."""
+    """The persistence daemon; in lockstep with the driver."""
     dkms: dict[Modules, str] = Field(default_factory=dict)
     """What DKMS calls the modules; empty where that was not read."""
     whole: dict[Modules, tuple[str, ...]] = Field(default_factory=dict)

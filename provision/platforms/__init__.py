@@ -7,13 +7,14 @@ from functools import cache
 
 from provision.catalog import Catalog, load
 from provision.platforms.carriers import Carried, carried
-from provision.platforms.components import Component, Named, packages_of, precompiled_modules, spans
+from provision.platforms.components import FABRIC_PARTS, Component, Named, packages_of, precompiled_modules, spans
 from provision.platforms.debian import Debian
 from provision.platforms.pins import preferences, versionlock
 from provision.platforms.platform import Offers, Platform, VersionLock
 from provision.platforms.ubuntu import Ubuntu
 
 __all__ = [
+    "FABRIC_PARTS",
     "Carried",
     "Component",
     "Debian",

@@ -18,6 +18,14 @@ OWN_VERSIONS = ("nvlsm", "pinning")
 
 Component = Literal["kernel"] | DriverPart | PackagedComponent
 
+FABRIC_PARTS: dict[str, tuple[DriverPart, ...]] = {
+    "none": (),
+    "fabricmanager": ("fabricmanager",),
+    "nvlsm+fabricmanager": ("fabricmanager", "nvlsm"),
+    "imex": ("imex",),
+}
+"""What CUDA does not start without, by what connects the GPUs (the stack's `fabric`)."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -49,11 +57,13 @@ def packages_of(
     match component:
         case "kernel" if repository == "archive":
             return Named(platform.kernel_packages(version), platform.kernel_row(version))
-        case "modules" | "driver" | "persistenced" | "modprobe" | "fabricmanager" | "nscq" if repository == "archive":
-            return _driver_of_archive(platform, component, version, variant or "open")
-        case "modules" | "driver" | "fabricmanager" | "imex" | "nscq" | "nvsdm" | "nvlsm" | "pinning" if (
-            repository == "cuda"
+        case "modules" | "driver" | "persistenced" | "modprobe" | "fabricmanager" | "nscq" | "imex" if (
+            repository == "archive"
         ):
+            return _driver_of_archive(platform, component, version, variant or "open")
+        case (
+            "modules" | "driver" | "persistenced" | "fabricmanager" | "imex" | "nscq" | "nvsdm" | "nvlsm" | "pinning"
+        ) if repository == "cuda":
             return _driver_of_nvidia(platform, component, version, variant or "open")
         case (
             "cuda_toolkit"
@@ -77,6 +87,7 @@ def _driver_of_archive(platform: Platform, component: DriverPart, version: str, 
         "modprobe": row.modprobe,
         "fabricmanager": row.fabricmanager,
         "nscq": row.nscq,
+        "imex": row.imex,
     }
     if component == "driver":
         return Named(platform.driver_user_packages(version), row)

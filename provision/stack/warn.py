@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from provision.catalog import CudaToolkit, DocaRelease, KernelDocaPair, branch_of
+from provision.catalog import CudaToolkit, DocaRelease, KernelDocaPair, PackageSource, branch_of
 from provision.model import Choice
+from provision.platforms import FABRIC_PARTS, Component, packages_of
 from provision.stack.candidates import is_seen
 from provision.stack.compatibility import newest, standings
 from provision.stack.cuda_rules import toolkit
@@ -21,6 +22,7 @@ def warnings(facts: Facts, found: Found, choices: Mapping[str, Choice]) -> Itera
     if "driver" in found:
         yield from _driver(facts, found)
         yield from _fabric(facts, found)
+        yield from _unknown_packages(facts, found)
     if "modules" in found and "kernel" in found:
         yield from _build(facts, found)
     if "kernel" in found and flavour(found["kernel"]).page_size < facts.wanted_page_size:
@@ -78,6 +80,29 @@ def _fabric(facts: Facts, found: Found) -> Iterator[str]:
         yield f"a machine with {facts.gpu_name} runs {kinds}, depending on how it is built: {chosen} is assumed"
     if chosen not in built and built:
         yield f"without {' or '.join(sorted(built))}, CUDA on {facts.gpu_name} starts only where another host runs it"
+
+
+def _unknown_packages(facts: Facts, found: Found) -> Iterator[str]:
+    fabric = found["fabric"].version
+    place = "archive" if facts.spec.driver_repository == "archive" else "repository of NVIDIA"
+    for part in FABRIC_PARTS[fabric]:
+        if not _is_packaged(facts, part, found["driver"].version):
+            elsewhere = _is_packaged(facts, part, found["driver"].version, "cuda")
+            remedy = "; NVIDIA's repository has it (driver_repository=cuda)" if elsewhere else ""
+            yield (
+                f"no {part} is known in the {place} for {facts.platform.os.name}, and where GPUs are connected by "
+                f"{fabric}, CUDA does not start without it{remedy}"
+            )
+    if not _is_packaged(facts, "persistenced", found["driver"].version):
+        yield f"no persistence daemon is known in the {place} for {facts.platform.os.name}: none is set up"
+
+
+def _is_packaged(facts: Facts, part: Component, driver: str, repository: PackageSource | None = None) -> bool:
+    try:
+        packages_of(facts.platform, part, driver, repository or facts.spec.driver_repository)
+    except LookupError:
+        return False
+    return True
 
 
 def _cuda(facts: Facts, found: Found) -> Iterator[str]:

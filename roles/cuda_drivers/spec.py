@@ -10,7 +10,7 @@ from pydantic import Field
 
 from provision.model import Derived, File, Gate, Package, Packages, Resource, Unit
 from provision.planning import Context, NoPlan, Role
-from provision.platforms import Component, packages_of
+from provision.platforms import FABRIC_PARTS, Component, packages_of
 
 LOADED_AT_BOOT = """\
 # Written by provision. Nothing else loads what CUDA and containers open before the first job comes.
@@ -53,13 +53,8 @@ IMEX_NODES = "/etc/nvidia-imex/nodes_config.cfg"
 
 ON_GPU: tuple[Literal["boot", "modules", "hardware"], ...] = ("boot", "modules", "hardware")
 
-FABRICS: dict[str, tuple[Component, ...]] = {
-    "none": (),
-    "fabricmanager": ("fabricmanager", "nscq"),
-    "nvlsm+fabricmanager": ("fabricmanager", "nscq", "nvsdm", "nvlsm"),
-    "imex": ("imex",),
-}
-"""What of a driver a host needs beside it, by what connects its GPUs (the stack's `fabric`)."""
+FABRIC_TOOLS: dict[str, tuple[Component, ...]] = {"fabricmanager": ("nscq",), "nvlsm+fabricmanager": ("nscq", "nvsdm")}
+"""What tells about a fabric, beside the parts that make it work."""
 
 
 # Only switches of the older kind are PCI functions of NVIDIA (bridges, class 0680); of the others the bus says nothing.
@@ -191,7 +186,8 @@ class CudaDrivers(Role):
 
 
 def _parts(ctx: Context) -> tuple[Component, ...]:
-    return FABRICS[ctx.stack.version("fabric")]
+    fabric = ctx.stack.version("fabric")
+    return (*FABRIC_PARTS[fabric], *FABRIC_TOOLS.get(fabric, ()))
 
 
 def _once(packages: Iterable[Package]) -> tuple[Package, ...]:

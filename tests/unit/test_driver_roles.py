@@ -182,8 +182,16 @@ class TestUserHalf:
         assert content(made, "imex-nodes") == "192.0.2.1\n192.0.2.2\n"
         assert made.by_name["imex-daemon"].resource.after == "driver"
 
-    def test_persistence_mode_is_on_where_the_daemon_is_known(self) -> None:
-        text = content(plan(os="debian13", arch="x86_64", gpu="H100"), "persistence")
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"os": "debian13", "arch": "x86_64", "gpu": "H100"},
+            {"driver": BRANCH},
+            {"driver": BRANCH, "driver_repository": "cuda"},
+        ],
+    )
+    def test_persistence_mode_is_on_where_the_daemon_is_known(self, keys: dict[str, Any]) -> None:
+        text = content(plan(**keys), "persistence")
         assert "--persistence-mode" in text
         assert text.index("ExecStart=\n") < text.index("ExecStart=/usr/bin")
 

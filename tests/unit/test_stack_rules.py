@@ -403,6 +403,25 @@ def test_a_refused_fabric_manager_is_left_out_and_warned_of() -> None:
     assert any("only where another host runs it" in warning for warning in stack.warnings)
 
 
+@pytest.mark.parametrize(
+    ("keys", "missing", "elsewhere"),
+    [
+        ({"os": "ubuntu24.04", "gpu": "B200"}, "no nvlsm is known", True),
+        ({"os": "debian13", "gpu": "H100"}, "no fabricmanager is known", False),
+        ({"os": "ubuntu24.04", "gpu": "B200", "driver_repository": "cuda", "driver": "580"}, None, False),
+        ({"os": "ubuntu24.04", "gpu": "GB200", "arch": "aarch64"}, None, False),
+        ({"os": "ubuntu24.04", "gpu": "L40S"}, None, False),
+    ],
+)
+def test_a_part_of_the_fabric_that_the_repository_is_not_known_to_have_is_told(
+    keys: dict[str, Any], missing: str | None, elsewhere: bool
+) -> None:
+    told = [line for line in solve(**{"arch": "x86_64", **keys}).warnings if "CUDA does not start without it" in line]
+    assert [line for line in told if missing and line.startswith(missing)] == told
+    assert bool(told) == (missing is not None)
+    assert any("driver_repository=cuda" in line for line in told) == elsewhere
+
+
 def test_forward_compatibility_comes_after_all_others_and_can_be_forbidden_or_asked_for() -> None:
     pins = {**UBUNTU, "gpu": "H100", "driver": "535", "cuda": FORWARD.cuda}
     stack = solve(**pins)
