@@ -1,7 +1,7 @@
 """What is known: facts that vendors published or that were seen, each with its source."""
 
 from provision.catalog.catalog import Catalog, Rule
-from provision.catalog.check import check, kinds
+from provision.catalog.checks import check, kinds
 from provision.catalog.combinations import Combination
 from provision.catalog.containers import CdiRuntime, ContainerToolkit
 from provision.catalog.cuda import CudaCompat, CudaError, CudaMajor, CudaToolkit, HostCompiler

@@ -21,6 +21,8 @@ class Kernel(Row):
     image: str
     headers: str
     needs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    """What measures and sets this one kernel: perf, cpupower, turbostat."""
     metas: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
     default: bool = True

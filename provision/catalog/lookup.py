@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from provision.catalog.catalog import Catalog
-from provision.catalog.check import kinds
+from provision.catalog.checks import kinds
 from provision.catalog.cuda import CudaCompat
 from provision.catalog.drivers import DriverBranch
 from provision.catalog.gpus import Gpu, find_gpus

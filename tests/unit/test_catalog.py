@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from provision.catalog import Catalog, branch_of, check, driver_key, find_gpus, kinds, load, matches_pin
+from provision.catalog.load import merged_sources
 
 
 def test_the_catalog_has_no_defect() -> None:
@@ -111,3 +112,13 @@ def test_grace_and_blackwell_are_open_only_and_volta_cannot_use_open() -> None:
             assert gpu.modules == "open", gpu.id
         if gpu.architecture in ("Kepler", "Maxwell", "Pascal", "Volta"):
             assert gpu.modules == "proprietary", gpu.id
+
+
+def test_a_source_is_one_thing_in_all_files() -> None:
+    guide, tags = {"what": "the guide", "date": "2026-01-01"}, {"what": "the tags", "date": "2026-01-01"}
+    assert merged_sources({"a": {"guide": guide}, "b": {"guide": guide, "tags": tags}}) == {
+        "guide": guide,
+        "tags": tags,
+    }
+    with pytest.raises(ValueError, match=r"source guide of b\.yaml is another one elsewhere"):
+        merged_sources({"a": {"guide": guide}, "b": {"guide": tags}})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provision.catalog import Catalog, check, driver_key, load
-from provision.catalog.check_cuda import cuda
+from provision.catalog.checks.cuda import cuda
 
 CATALOG = load()
 

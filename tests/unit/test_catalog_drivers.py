@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provision.catalog import Catalog, DriverIssue, DriverNames, Gpu, driver_key, find_gpus, load
-from provision.catalog.check_drivers import drivers
+from provision.catalog.checks.drivers import drivers
 from provision.model import NodeSpec
 from provision.platforms import platform_for
 from provision.stack.driver_rules import issues

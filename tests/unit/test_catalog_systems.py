@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from provision.catalog import Catalog, Combination, Kernel, find_gpus, load
-from provision.catalog.check_systems import systems
+from provision.catalog.checks.systems import systems
 
 CATALOG = load()
 K64 = 65536

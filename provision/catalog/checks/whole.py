@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from provision.catalog.catalog import Catalog
-from provision.catalog.check_cuda import cuda
-from provision.catalog.check_drivers import drivers
-from provision.catalog.check_systems import systems
+from provision.catalog.checks.cuda import cuda
+from provision.catalog.checks.drivers import drivers
+from provision.catalog.checks.systems import systems
 from provision.catalog.kernels import Kernel, KernelDriverPair
 from provision.catalog.row import Row
 from provision.catalog.versions import branch_of, driver_key
