@@ -46,6 +46,7 @@ def stage() -> Iterator[tuple[Lab, Path]]:
     if lacking := host.missing():
         print(host.sentence(lacking), file=sys.stderr)
         raise SystemExit(2)
+    _clean_after_the_dead()
     work = STORE / f"bench-{os.getpid()}"
     os.environ[STATE_VARIABLE] = str(work / "state")
     os.environ[PATH_VARIABLE] = str(HERE / "roles")
@@ -56,6 +57,14 @@ def stage() -> Iterator[tuple[Lab, Path]]:
         lab.clean()
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(SOCKETS, ignore_errors=True)
+
+
+def _clean_after_the_dead() -> None:
+    """What a benchmark that was killed left running."""
+    for work in STORE.glob("bench-[0-9]*"):
+        if not Path(f"/proc/{work.name.removeprefix('bench-')}").exists():
+            Lab(work / "lab", store=STORE).clean()
+            shutil.rmtree(work)
 
 
 def nodes_up(lab: Lab, work: Path, count: int, layer: str | None) -> tuple[str, list[Node]]:
