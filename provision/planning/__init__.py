@@ -4,6 +4,7 @@ from provision.planning.assemble import Planned, Plans, alike, assemble, names_i
 from provision.planning.boot_files import boot_files
 from provision.planning.build import WrongVariables, arrange, build, instance, plan
 from provision.planning.order import BrokenOrder, check_order, in_order, order
+from provision.planning.repository import vendor_repository
 from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room, rooms
 
@@ -29,4 +30,5 @@ __all__ = [
     "order",
     "plan",
     "rooms",
+    "vendor_repository",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from provision.catalog import load
 from provision.model import (
@@ -17,13 +17,11 @@ from provision.model import (
     NodeSpec,
     Package,
     Packages,
-    Repository,
     Resource,
     Setting,
-    SigningKey,
     Unit,
 )
-from provision.planning import Context, NoPlan, Role
+from provision.planning import Context, Role, vendor_repository
 from provision.platforms import carried
 
 # NVIDIA/cloud-native-docs 52dcb7b8, container-toolkit install guide, 2026-08-21. The fingerprint stands alike in five
@@ -131,13 +129,8 @@ class ContainerToolkit(Role):
         return "containers" in spec.features
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
-        if self.key is not None:
-            yield Repository(
-                name="container-toolkit",
-                uris=(self.url.format(arch=ctx.platform.package_arch),),
-                suites=("/",),
-                key=self._signer(self.key),
-            )
+        places = {"arch": ctx.platform.package_arch}
+        yield from vendor_repository("container_toolkit", "container-toolkit", self, "/", places)
         toolkit = carried(ctx.platform, "container_toolkit", ctx.stack.version("container_toolkit"))
         yield Packages(name="container-packages", packages=toolkit.packages, hold=True)
         yield Packages(name="container-tools", packages=(Package(name="jq"),))
@@ -163,15 +156,6 @@ class ContainerToolkit(Role):
             proves=("container-containerd",),
         )
         yield from self._specification()
-
-    def _signer(self, armour: str) -> SigningKey:
-        try:
-            return SigningKey(armour=armour, fingerprints=self.key_fingerprints)
-        except ValidationError as error:
-            told = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-            raise NoPlan(
-                f"container_toolkit_key is not the key of container_toolkit_key_fingerprints: {told}"
-            ) from error
 
     def _specification(self) -> Iterator[Resource]:
         """The CDI specification: after the driver is loaded, and again after every change of it."""

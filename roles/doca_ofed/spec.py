@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from provision.catalog import ComponentPackages, load
-from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Repository, Resource, SigningKey, Unit
-from provision.planning import Context, Role, boot_files
+from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Resource, Unit
+from provision.planning import Context, Role, boot_files, vendor_repository
 from provision.platforms import packages_of
 
 URL = "https://linux.mellanox.com/public/repo/doca/{version}/{os}/{arch}/"
@@ -71,8 +71,9 @@ class DocaOfed(Role):
     def _packages(self, ctx: Context) -> Iterator[Resource]:
         version = ctx.stack.version("doca")
         named = packages_of(ctx.platform, "doca", version, "doca", self.profile)
-        if self.key is not None:
-            yield self._repository(ctx, self.key)
+        arch = VENDOR_ARCH[ctx.platform.arch]
+        places = {"version": version, "os": ctx.spec.os, "arch": arch}
+        yield from vendor_repository("doca_ofed", "ofed-repository", self, "./", places)
         # Without it apt would take the vendor's dkms instead of the distribution's.
         lock = ctx.platform.lock_of("ofed", named.packages, _row(ctx).never)
         yield File(name="ofed-lock", path=lock.path, content=lock.content)
@@ -80,15 +81,6 @@ class DocaOfed(Role):
         if self.firmware:
             firmware = packages_of(ctx.platform, "nic_firmware", version, "doca").packages
         yield Packages(name="ofed-packages", packages=(*named.packages, *firmware), hold=True, boot_scoped=True)
-
-    def _repository(self, ctx: Context, key: str) -> Repository:
-        where = self.url.format(version=ctx.stack.version("doca"), os=ctx.spec.os, arch=VENDOR_ARCH[ctx.platform.arch])
-        return Repository(
-            name="ofed-repository",
-            uris=(where,),
-            suites=("./",),
-            key=SigningKey(armour=key, fingerprints=self.key_fingerprints),
-        )
 
     def _modules(self, ctx: Context) -> Iterator[Resource]:
         release, modules = ctx.stack.version("kernel"), _row(ctx).dkms
