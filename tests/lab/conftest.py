@@ -8,37 +8,24 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sessions
 
-from provision.lab import Lab, Node, host
-
-STORE = Path(__file__).parents[2] / ".lab"
-LIVES = STORE / "tests"
+from provision.lab import Lab, Node
 
 _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.lab)
+    sessions.mark(items, Path(__file__).parent, pytest.mark.lab)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    if lacking := host.missing():
-        pytest.skip(host.sentence(lacking))
-    _clean_after_the_dead()
-    mine = Lab(LIVES / str(os.getpid()), store=STORE, say=print)
-    try:
-        yield mine
-    finally:
-        mine.clean()
+    yield from sessions.own_lab("tests")
 
 
 @pytest.fixture
@@ -57,9 +44,3 @@ def pair(lab: Lab) -> Iterator[tuple[Node, Node]]:
 
 def _fresh(lab: Lab, count: int) -> list[Node]:
     return lab.up([f"t{next(_numbers)}" for _ in range(count)])
-
-
-def _clean_after_the_dead() -> None:
-    for state in LIVES.glob("*"):
-        if not Path(f"/proc/{state.name}").exists():
-            Lab(state, store=STORE).clean()

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sessions
 
-from provision.lab import Lab, VirtualMachine, host
+from provision.lab import Lab, VirtualMachine
 from provision.lab.vm.machine import architecture
-
-STORE = Path(__file__).parents[2] / ".lab"
-LIVES = STORE / "tests-vm"
 
 NATIVE = architecture(os.uname().machine)
 
@@ -25,22 +23,12 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.vm)
+    sessions.mark(items, Path(__file__).parent, pytest.mark.vm)
 
 
 @pytest.fixture(scope="session")
 def vm_lab() -> Iterator[Lab]:
-    if lacking := host.missing():
-        pytest.skip(host.sentence(lacking))
-    _clean_after_the_dead()
-    mine = Lab(LIVES / str(os.getpid()), store=STORE, say=print)
-    try:
-        yield mine
-    finally:
-        mine.clean()
+    yield from sessions.own_lab("tests-vm")
 
 
 @pytest.fixture
@@ -49,9 +37,3 @@ def machine(vm_lab: Lab) -> Iterator[VirtualMachine]:
     assert isinstance(fresh, VirtualMachine)
     yield fresh
     vm_lab.down([fresh.name])
-
-
-def _clean_after_the_dead() -> None:
-    for state in LIVES.glob("*"):
-        if not Path(f"/proc/{state.name}").exists():
-            Lab(state, store=STORE).clean()
