@@ -3,10 +3,10 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-HERE := not sweep and not vm and not gpu
+HERE := not sweep and not vm and not gpu and not molecule
 LAB := $(or $(PROVISION_LAB),.lab)
 
-.PHONY: help lab test unit nightly lint docs golden vm sweep clean distclean
+.PHONY: help lab test unit nightly lint docs golden vm vm-quick gpu sweep molecule lint-ansible clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,7 +16,11 @@ help:
 	@echo 'make nightly    the properties of the unit tier with 10,000 cases each; a quarter of an hour and more'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make vm         virtual machines with kernels of their own (root; the first time builds their disks)'
+	@echo 'make vm-quick   its two quickest proofs; two minutes once the disk is built'
+	@echo 'make gpu        what is asked of a GPU, on this machine, which has one; changes nothing on it'
 	@echo 'make sweep      the full sweep of kills and power cuts (root)'
+	@echo 'make molecule   every Molecule scenario, then every one with a broken role (root)'
+	@echo 'make lint-ansible  ansible-lint and ansible-test sanity over the collection; a minute or two, pip downloads once'
 	@echo 'make docs       write the generated pages anew'
 	@echo 'make golden     write the kept plans of the support table anew, for a person to look at the difference'
 	@echo 'make clean      take the lab away, and caches; ledger and evidence in .provision stay'
@@ -54,8 +58,22 @@ golden: $(READY)
 vm: $(READY)
 	@$(BIN)/python -m pytest -m vm tests/vm
 
+vm-quick: $(READY)
+	@$(BIN)/python -m pytest -m vm -k 'told_apart or keep_what' tests/vm/test_machines.py
+
+gpu: $(READY)
+	@$(BIN)/python -m pytest -m gpu tests/gpu
+
 sweep: $(READY)
 	@$(BIN)/python -m pytest -m sweep tests/lab
+
+molecule: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[molecule]' </dev/null
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test --all
+	@$(BIN)/python -m pytest -m molecule tests/lab
+
+lint-ansible: $(READY)
+	@$(BIN)/python -m pytest -m collection tests/collection
 
 clean:
 	@if [ -d '$(LAB)' ]; then $(MAKE) -s $(READY) && \
