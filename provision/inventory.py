@@ -256,11 +256,17 @@ def _checked(keys: dict[str, Any], found: dict[str, Room], folder: Path) -> tupl
 def checked_spec(keys: Mapping[str, Any], found: dict[str, Room]) -> NodeSpec:
     """A declaration from the keys of an inventory. Raises: WrongInventory, naming every mistake."""
     known = SPEC_KEYS | _variable_keys(found).keys()
-    mistakes = [_unknown(key, known) for key in keys if key not in known]
+    mistakes = unknown_keys(keys, found)
     spec, wrong = _spec({key: value for key, value in keys.items() if key in known}, found)
     if spec is None or mistakes or wrong:
         raise WrongInventory([*mistakes, *wrong])
     return spec
+
+
+def unknown_keys(keys: Iterable[str], found: Mapping[str, Room]) -> list[str]:
+    """What is told of keys that declare nothing; empty when each is known."""
+    known = SPEC_KEYS | _variable_keys(found).keys()
+    return [_unknown(key, known) for key in keys if key not in known]
 
 
 def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None, list[str]]:
@@ -316,7 +322,7 @@ def _unknown(key: str, known: Iterable[str]) -> str:
     return f"{key!r} is not a key" + (f", did you mean {near[0]!r}?" if near else "")
 
 
-def _variable_keys(found: dict[str, Room]) -> dict[str, tuple[str, str]]:
+def _variable_keys(found: Mapping[str, Room]) -> dict[str, tuple[str, str]]:
     """Inventory key -> role and variable: `kernel_64k_page_size` -> ("kernel_64k", "page_size")."""
     return {f"{name}_{field}": (name, field) for name, room in found.items() for field in room.role.model_fields}
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.provision.core.plugins.plugin_utils.needed import lacking
 from ansible_collections.provision.core.plugins.plugin_utils.task import NodeAction
-from provision.engines.ansible.resource import apply, diff, foretell
-from provision.engines.ansible.work import Work
+
+if not lacking():
+    from provision.engines.ansible.resource import apply, diff, foretell
+    from provision.engines.ansible.work import Work
 
 
 class ActionModule(NodeAction):
     def arguments(self) -> dict[str, Any]:
-        _, checked = self.validate_argument_spec({"name": {"type": "str", "required": True}})
+        _result, checked = self.validate_argument_spec({"name": {"type": "str", "required": True}})
         return dict(checked)
 
     def act(self, work: Work, arguments: dict[str, Any]) -> dict[str, Any]:

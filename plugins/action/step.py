@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.utils.display import Display
+
+from ansible_collections.provision.core.plugins.plugin_utils.needed import lacking
 from ansible_collections.provision.core.plugins.plugin_utils.task import NodeAction
-from provision.engines.ansible.declared import STATE
-from provision.engines.ansible.stage import Stage, advance, finish, foresee
-from provision.engines.ansible.work import Work
+
+if not lacking():
+    from provision.engines.ansible.declared import STATE
+    from provision.engines.ansible.stage import BOOTS, Stage, advance, finish, foresee
+    from provision.engines.ansible.work import Work
 
 
 class ActionModule(NodeAction):
     def arguments(self) -> dict[str, Any]:
-        _, checked = self.validate_argument_spec(
+        _result, checked = self.validate_argument_spec(
             {"boot": {"type": "int"}, "last": {"type": "bool", "default": False}},
             mutually_exclusive=[["boot", "last"]],
         )
@@ -20,6 +25,8 @@ class ActionModule(NodeAction):
 
     def act(self, work: Work, arguments: dict[str, Any]) -> dict[str, Any]:
         stage = self._stage(work, arguments)
+        if stage.stop:
+            Display().warning(f"{work.node.name} would be left as it is: {stage.stop}")
         due = [[f"{one.entry.name}: {one.why}" for one in boot] for boot in stage.kept.boots]
         return {
             "changed": stage.changed,
@@ -31,5 +38,5 @@ class ActionModule(NodeAction):
 
     def _stage(self, work: Work, arguments: dict[str, Any]) -> Stage:
         if self._task.check_mode:
-            return foresee(work, len(work.plan.boots) if arguments["last"] else arguments["boot"] or 0)
+            return foresee(work, BOOTS if arguments["last"] else arguments["boot"] or 0)
         return finish(work) if arguments["last"] else advance(work, arguments["boot"] or 0)

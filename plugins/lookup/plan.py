@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from provision.engines.ansible import run
-from provision.engines.ansible.declared import chosen_roles, declared
-from provision.engines.ansible.items import items, plan_of
-from provision.engines.ansible.kept import kept
-from provision.inventory import WrongInventory
-from provision.planning import NoPlan, rooms
-from provision.stack import NoFit
-
 DOCUMENTATION = """
 name: plan
-author: the provision authors
+author: the provision authors (!UNKNOWN)
 short_description: The resources of one boot of a host's plan
 description:
   - What C(provision.core.resource) is looped over, in order.
@@ -51,9 +38,27 @@ _raw:
   elements: dict
 """
 
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.provision.core.plugins.plugin_utils.needed import lacking
+
+if not lacking():
+    from provision.engines.ansible import run
+    from provision.engines.ansible.declared import chosen_roles, declared
+    from provision.engines.ansible.items import items, plan_of
+    from provision.engines.ansible.kept import kept
+    from provision.inventory import WrongInventory
+    from provision.planning import NoPlan, rooms
+    from provision.stack import NoFit
+
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        if sentence := lacking():
+            raise AnsibleLookupError(sentence)
         self.set_options(var_options=variables, direct=kwargs)
         values, found = variables or {}, rooms()
         host = values["inventory_hostname"]

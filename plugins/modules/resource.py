@@ -2,7 +2,7 @@
 
 DOCUMENTATION = """
 module: resource
-author: the provision authors
+author: the provision authors (!UNKNOWN)
 short_description: Bring one resource of a node's plan to its desired state
 description:
   - Carries out what M(provision.core.step) found to be due, with one command; everything else is left as it is.

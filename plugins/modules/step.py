@@ -2,7 +2,7 @@
 
 DOCUMENTATION = """
 module: step
-author: the provision authors
+author: the provision authors (!UNKNOWN)
 short_description: Read a node before a boot, and reboot it where that is the next step
 description:
   - Reads the node with one command, unless the last reading of this play still holds, and keeps what is due as a host

@@ -17,6 +17,7 @@ class Listed(NamedTuple):
 
 
 COMMANDS = {
+    "init": Listed("provision.cli.init", "Write a small project: inventory, and what pyinfra and Ansible read."),
     "plan": Listed("provision.cli.plan", "Show what would be brought to the nodes, and why in these versions."),
     "match": Listed(
         "provision.cli.match", "Tell which CUDA toolkits a driver runs, or which drivers a CUDA release runs on."

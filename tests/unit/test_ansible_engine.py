@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from provision.cli.apply import last_words
 from provision.cli.engine import INTERRUPTED, ansible_code, ansible_command
@@ -16,13 +21,20 @@ from provision.engines.ansible import run
 from provision.engines.ansible.declared import STATE, chosen_roles, connection, declared
 from provision.engines.ansible.items import items
 from provision.engines.ansible.kept import Kept, asked, kept
-from provision.engines.ansible.stage import confirms
+from provision.engines.ansible.role_files import tasks
+from provision.engines.ansible.stage import BOOTS, advance, confirms, finish, foresee
+from provision.engines.ansible.watch import watched
+from provision.engines.ansible.work import ActionLink, Answer, Task, Work
+from provision.engines.events import Events, read
+from provision.engines.link import Lost
+from provision.engines.node import Refused
 from provision.inventory import WrongInventory, read_hosts
 from provision.ledger import AtWork, NodeLocks
 from provision.model import BootEntry, Derived, Entry, File, Gate, Plan
-from provision.planning import rooms
+from provision.planning import order, rooms
 from provision.steps import Due
 
+CHECKOUT = Path(__file__).parents[2]
 FOUND = rooms()
 LEAST = {"provision_os": "debian13", "provision_arch": "x86_64", "provision_gpu": "H100"}
 
@@ -92,6 +104,27 @@ def test_what_is_due_again_of_an_earlier_boot_stands_before_a_boots_own() -> Non
     assert [item["name"] for item in items(PLAN, 1, None, found)] == ["k-file", "l-file"]
 
 
+def test_the_collection_has_tasks_for_every_boot_that_a_plan_can_have() -> None:
+    site = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())[0]["tasks"]
+    (role,) = tasks(FOUND["preflight"])
+    for listed in (site, role["block"]):
+        assert [task["provision.core.step"] for task in listed if "provision.core.step" in task] == [
+            *({"boot": boot} for boot in range(BOOTS)),
+            {"last": True},
+        ]
+        loops = [task["loop"] for task in listed if "loop" in task]
+        assert loops == [f"{{{{ query('provision.core.plan', boot={boot}) }}}}" for boot in range(BOOTS)]
+    assert max(order().rest, *order().boots.values()) + 1 <= BOOTS
+
+
+@pytest.mark.parametrize("stage", [lambda work: advance(work, 0), lambda work: foresee(work, 0), finish])
+def test_a_plan_of_more_boots_is_refused_before_anything_else(stage: Callable[[Any], object]) -> None:
+    boots = tuple((file("kernel", f"file{number}"),) for number in range(BOOTS + 1))
+    work = SimpleNamespace(begin=lambda: None, plan=Plan(boots=boots), node=SimpleNamespace(name="n1"))
+    with pytest.raises(Refused, match=rf"n1: its plan has {BOOTS + 1} boots.* provision apply --engine pyinfra"):
+        stage(work)
+
+
 def default_kernel(release: str) -> Entry:
     return Entry(role="kernel", resource=BootEntry(name="default-kernel", release=release))
 
@@ -148,6 +181,18 @@ def test_a_playbooks_variables_declare_a_node_as_an_inventorys_keys_do() -> None
     assert spec.variables == {"preflight": {"boot_mib": 10}}
 
 
+def test_a_roles_defaults_do_not_change_what_a_fleet_declares() -> None:
+    fleet = {
+        "provision": declared("n1", {**LEAST, "doca_ofed_firmware": True}, FOUND, as_it_is).model_dump(mode="json")
+    }
+    by_default = {"doca_ofed_firmware": False, "doca_ofed_key_fingerprints": [], "doca_ofed_peer_memory": True}
+    assert declared("n1", {**fleet, **by_default}, FOUND, as_it_is).variables["doca_ofed"]["firmware"] is True
+    assert declared("n1", {**fleet, "doca_ofed_profile": "inbox"}, FOUND, as_it_is).variables["doca_ofed"] == {
+        "firmware": True,
+        "profile": "inbox",
+    }
+
+
 def test_variables_change_what_a_fleet_declares() -> None:
     fleet = {"provision": declared("n1", LEAST, FOUND, as_it_is).model_dump(mode="json")}
     assert declared("n1", {**fleet, "provision_reboots": "staged"}, FOUND, as_it_is).reboots == "staged"
@@ -191,31 +236,121 @@ def test_an_inventory_file_tells_ansible_how_to_reach_its_hosts(tmp_path: Path) 
     }
 
 
-def test_a_nodes_lock_lasts_as_long_as_the_process_that_started_the_task(tmp_path: Path) -> None:
-    """As in a run: a playbook's process, a task's process below it that takes the lock and ends."""
-    script = (
-        "import subprocess, sys\n"
-        "task = 'from provision.engines.ansible.run import hold; hold(\"n1\")'\n"
-        "subprocess.run([sys.executable, '-c', task], check=True)\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    playbook = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={"PROVISION_STATE": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
+def process(script: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A playbook's process, whose tasks are processes that it forks."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{FORK}\n{script}"],
+        env={"PROVISION_STATE": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert playbook.stdin is not None and playbook.stdout is not None
-    assert playbook.stdout.readline() == b"held\n"
-    with pytest.raises(AtWork), NodeLocks(["n1"], tmp_path, wait=0):
-        pass
-    playbook.kill()
-    playbook.wait()
+
+
+FORK = """
+import multiprocessing, pathlib, sys, time
+from provision.engines.ansible import run
+
+def task(does):
+    child = multiprocessing.get_context('fork').Process(target=does)
+    child.start()
+    return child
+"""
+
+
+def test_a_nodes_lock_lasts_as_long_as_the_process_that_started_the_task(tmp_path: Path) -> None:
+    script = "task(lambda: run.hold('n1')).join()\nprint('held', flush=True)\nsys.stdin.read()\n"
+    with process(script, tmp_path) as playbook:
+        assert playbook.stdout is not None
+        assert playbook.stdout.readline() == b"held\n"
+        with pytest.raises(AtWork), NodeLocks(["n1"], tmp_path, wait=0):
+            pass
+        playbook.kill()
+        playbook.wait()
+        with NodeLocks(["n1"], tmp_path, wait=5):
+            pass
+
+
+ORPHAN = """
+folder = pathlib.Path('{folder}')
+
+def does():
+    run.leave_with_playbook()
+    (folder / 'began').touch()
+    while not (folder / 'killed').exists():
+        time.sleep(0.01)
+    run.hold('n1')
+    (folder / 'left').touch()
+    run.leave_with_playbook()
+    (folder / 'went-on').touch()
+
+task(does).join()
+"""
+
+
+def test_a_task_whose_playbook_was_killed_ends_and_holds_nothing(tmp_path: Path) -> None:
+    with process(ORPHAN.replace("{folder}", str(tmp_path)), tmp_path) as playbook:
+        until(tmp_path / "began")
+        playbook.kill()
+        playbook.wait()
+        (tmp_path / "killed").touch()
+        until(tmp_path / "left")
+        assert playbook.stdout is not None
+        assert playbook.stdout.read() == b"", "its end is closed with the task's process"
+    assert not (tmp_path / "went-on").exists()
     with NodeLocks(["n1"], tmp_path, wait=5):
         pass
-    playbook.stdin.close()
-    playbook.stdout.close()
+
+
+def until(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} never came"
+        time.sleep(0.01)
+
+
+def link(said: Iterator[str], shown: list[str]) -> ActionLink:
+    def nothing() -> None: ...
+
+    return ActionLink(lambda program: Answer(0, "", ""), nothing, lambda command: next(said), shown.append)
+
+
+def test_what_a_long_command_is_at_is_told_while_it_runs(tmp_path: Path) -> None:
+    line = "@progress\tn1\tbuild\t{}\t7\tcompiling \n"
+    said = itertools.chain(["", line.format(1).replace("build", "another")], map(line.format, itertools.count(2)))
+    shown: list[str] = []
+    with watched(link(said, shown), Events(tmp_path), "n1", "build", every=0.01):
+        while len(shown) < 2:
+            time.sleep(0.01)
+    assert shown[:2] == ["    [n1] build: 2 s, compiling", "    [n1] build: 3 s, compiling"]
+    first = next(read(tmp_path))
+    del first["at"]
+    assert first == {
+        "event": "progress",
+        "node": "n1",
+        "resource": "build",
+        "seconds": "2",
+        "lines": "7",
+        "line": "compiling",
+    }
+    told = len(list(read(tmp_path)))
+    time.sleep(0.05)
+    assert len(list(read(tmp_path))) <= told + 1, "and no more once it has ended"
+
+
+def test_a_node_that_goes_away_is_told_of_unless_it_was_never_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_RUN", str(tmp_path))
+    spec = declared("n1", LEAST, FOUND, as_it_is)
+    work = Work(link(iter(()), []), Task(host="n1", spec=spec, rooms=FOUND, roles=None, facts={}))
+    away = Refused("n1: the node could not be read: timed out")
+    away.__cause__ = Lost("timed out")
+    work.events.write("drift", "n2", boots=[])
+    work.refused(away)
+    assert [event["node"] for event in read(tmp_path)] == ["n2"]
+    work.events.write("drift", "n1", boots=[])
+    work.refused(away)
+    assert [event["event"] for event in read(tmp_path)] == ["drift", "drift", "refused"]
 
 
 def test_all_tasks_of_a_playbook_share_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

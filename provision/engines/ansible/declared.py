@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from shlex import quote
 from typing import Any
 
-from provision.inventory import Declared, WrongInventory, host_spec
+from pydantic_core import to_jsonable_python
+
+from provision.inventory import Declared, WrongInventory, host_spec, unknown_keys
 from provision.model import NodeSpec
 from provision.planning import Room
 
@@ -51,13 +53,27 @@ def declared(
         keys = _keys(host_spec(host, {FLEET: _plain(template(variables[FLEET]))}))
     for name in variables:
         key = _key(name, found)
-        if key:
-            keys[key] = _plain(template(variables[name]))
+        if not key:
+            continue
+        value = _plain(template(variables[name]))
+        # A role at work brings its defaults/main.yml among the variables, above whatever an inventory file declared.
+        if key not in keys or not _is_default(key, value, found):
+            keys[key] = value
     if ALONE in variables:
         keys["roles"] = [_plain(template(variables[ALONE]))]
     if not keys:
         raise WrongInventory([f"{host}: nothing is declared of it; provision_os and provision_arch are the least"])
-    return host_spec(host, keys)
+    # What begins like a role's may be somebody else's (`dcgm_exporter_port`); what has our own prefix is ours.
+    ours = [key for name in variables if name.startswith(PREFIX) and (key := _key(name, found))]
+    mistakes = [f"{host}: {text}" for text in unknown_keys(ours, found)]
+    try:
+        spec = host_spec(host, keys)
+    except WrongInventory as error:
+        mistakes += [text for text in error.mistakes if text not in mistakes]
+        raise WrongInventory(mistakes) from None
+    if mistakes:
+        raise WrongInventory(mistakes)
+    return spec
 
 
 def chosen_roles(found: Collection[str], variables: Mapping[str, Any]) -> frozenset[str] | None:
@@ -91,6 +107,15 @@ def _key(variable: str, found: Mapping[str, Room]) -> str:
     if variable.startswith(PREFIX):
         return "" if variable in {STATE, ALONE} else variable.removeprefix(PREFIX)
     return variable if variable.startswith(tuple(f"{name}_" for name in found)) else ""
+
+
+def _is_default(key: str, value: Any, found: Mapping[str, Room]) -> bool:
+    """Is it a role's own variable, and what that is where nobody says?"""
+    for name, room in found.items():
+        field = room.role.model_fields.get(key.removeprefix(f"{name}_")) if key.startswith(f"{name}_") else None
+        if field is not None and not field.is_required():
+            return bool(value == to_jsonable_python(field.get_default(call_default_factory=True)))
+    return False
 
 
 def _keys(spec: NodeSpec) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from provision.engines.ansible.kept import Kept
+from provision.engines.ansible.watch import watched
 from provision.engines.ansible.work import Work
 from provision.engines.link import Lost, Unanswered
 from provision.engines.node import Refused
@@ -88,11 +89,12 @@ def carry_out(work: Work, due: Due, together: tuple[Packages, ...] = ()) -> Outc
     events.write("begin", node, resource=name, role=due.entry.role, why=due.why, together=names)
     begun = time.monotonic()
     try:
-        answer = work.send(apply_program(work.plan, due.entry.resource, work.node.sender, together))
+        with watched(work.link, events, node, name):
+            answer = work.link.send(apply_program(work.plan, due.entry.resource, work.node.sender, together))
     except Lost as error:
         told = (
             f"{node}: the connection was lost during {name}: {error}. "
-            f"What was begun goes on there by itself; run again when {node} answers"
+            f"Unless it is down, what was begun goes on there by itself; run again when {node} answers"
         )
         events.write("lost", node, resource=name, evidence=told)
         raise Lost(told) from error

@@ -10,15 +10,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from provision.engines.ansible.declared import ALONE, PREFIX
+from provision.engines.ansible.stage import BOOTS
 from provision.model import NodeSpec
 from provision.planning import Role, Room, order
 
 HEAD = "# Written by `provision roles render` from spec.py; change that, and render again.\n"
-MOST_BOOTS = 3
-"""Boots that a plan has at most: kernel, driver, and the rest."""
 
-TYPES = {"boolean": "bool", "integer": "int", "number": "float", "array": "list", "object": "dict", "string": "str"}
-"""JSON schema's names -> Ansible's."""
+WORDS = {
+    "boolean": "True or false.",
+    "integer": "A whole number.",
+    "number": "A number.",
+    "array": "A list.",
+    "object": "A dictionary.",
+}
+"""What is said of a JSON schema's types that are not text."""
 
 
 def files(room: Room) -> dict[str, str]:
@@ -47,7 +52,7 @@ def defaults(room: Room) -> dict[str, Any]:
 
 
 def argument_specs(room: Room) -> dict[str, Any]:
-    """What `ansible-doc -t role` shows and Ansible checks first; all else is checked by the role's own model."""
+    """What `ansible-doc -t role` shows; a value is checked by the role's own model."""
     schema = room.role.model_json_schema()["properties"]
     chosen = dict(_values(room.role))
     own = {
@@ -71,7 +76,7 @@ def argument_specs(room: Room) -> dict[str, Any]:
 def tasks(room: Room) -> list[dict[str, Any]]:
     """This role's part of the plan, for use alone."""
     block: list[dict[str, Any]] = []
-    for boot in range(MOST_BOOTS):
+    for boot in range(BOOTS):
         block.append(_step(f"Read the node before boot {boot + 1}, and reboot it if that is next", {"boot": boot}))
         block.append(_loop(boot, f"__{room.name}_done"))
     block.append(_step("Nothing is due", {"last": True}))
@@ -133,24 +138,20 @@ def _values(role: type[Role]) -> Iterable[tuple[str, Any]]:
 
 
 def _option(schema: Mapping[str, Any], field: FieldInfo, default: Any) -> dict[str, Any]:
-    kind, elements = _type(schema)
-    option: dict[str, Any] = {"type": kind, "description": [field.description or "See the role's page."]}
-    if elements:
-        option["elements"] = elements
+    """Text is `str`, which takes anything, and all else `raw`: what a type of Ansible's does not take is refused in
+    Ansible's words before the role's model is asked, and a mistake is to be told alike wherever it is made."""
+    kind = _type(schema)
+    told = [field.description or "See the role's page.", *([WORDS[kind]] if kind in WORDS else [])]
+    option: dict[str, Any] = {"type": "str" if kind == "string" else "raw", "description": told}
     if default is not None:
         option["default"] = default
     return option
 
 
-def _type(schema: Mapping[str, Any]) -> tuple[str, str]:
-    """Ansible's type for a JSON schema, and of a list that of its elements; `raw` where only our model knows."""
+def _type(schema: Mapping[str, Any]) -> str:
+    """The JSON schema's own type; empty where only our model knows."""
     given = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
-    if len(given) != 1 or "type" not in given[0]:
-        return "raw", ""
-    kind = TYPES[given[0]["type"]]
-    if kind != "list":
-        return kind, ""
-    return kind, TYPES.get(given[0].get("items", {}).get("type", ""), "raw")
+    return str(given[0].get("type", "")) if len(given) == 1 else ""
 
 
 def _meta(room: Room) -> dict[str, Any]:

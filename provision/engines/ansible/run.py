@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,7 +12,29 @@ from pathlib import Path
 from provision.engines.events import RUN_VARIABLE
 from provision.ledger import NodeLocks, state
 
-HOLD = "import os, select, sys; select.select([os.pidfd_open(int(sys.argv[1]))], [], [])"
+HOLD = """
+import os, select, sys
+try:
+    select.select([os.pidfd_open(int(sys.argv[1]))], [], [])
+except ProcessLookupError:
+    pass
+"""
+
+
+def playbook() -> int:
+    """The process of ansible-playbook: of a task the one that forked it, whether or not that is still there."""
+    parent = multiprocessing.parent_process()
+    return os.getpid() if parent is None or parent.pid is None else parent.pid
+
+
+def leave_with_playbook() -> None:
+    """End this task's process where its playbook's has ended.
+
+    A task outlives a playbook that was killed, and would go on with the rest of its loop, unheard, beside the next run:
+    the node's lock on this controller went with the playbook. What it waits for on the node goes on there anyway.
+    """
+    if playbook() not in {os.getpid(), os.getppid()}:
+        os._exit(1)
 
 
 def folder() -> Path:
@@ -19,8 +42,8 @@ def folder() -> Path:
     given = os.environ.get(RUN_VARIABLE)
     if given:
         return Path(given)
-    begun = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(_started(os.getppid())))
-    made = state() / "runs" / f"{begun}-{os.getppid()}"
+    begun = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(_started(playbook())))
+    made = state() / "runs" / f"{begun}-{playbook()}"
     made.mkdir(parents=True, exist_ok=True)
     return made
 
@@ -32,7 +55,7 @@ def hold(node: str) -> None:
     """
     with NodeLocks([node]) as locks:
         subprocess.Popen(
-            [sys.executable, "-IS", "-c", HOLD, str(os.getppid())],
+            [sys.executable, "-IS", "-c", HOLD, str(playbook())],
             pass_fds=locks.descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

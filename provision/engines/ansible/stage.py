@@ -17,6 +17,9 @@ from provision.engines.node import Refused
 from provision.model import BootEntry, Manual, Snapshot
 from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, boot_scoped, drift, not_applicable
 
+BOOTS = 3
+"""Boots that the collection's playbook and roles have tasks for: kernel, driver, and the rest."""
+
 MOST_STEPS = 12
 """More steps than any plan has: a node that needs more does not settle."""
 
@@ -28,6 +31,8 @@ class Stage(NamedTuple):
 
     kept: Kept
     changed: bool = False
+    stop: str = ""
+    """Foreseen: why nothing could be done before a person has acted."""
 
 
 def advance(work: Work, boot: int) -> Stage:
@@ -35,7 +40,7 @@ def advance(work: Work, boot: int) -> Stage:
 
     Raises: Refused, AtWork, Unreadable, and what planning raises.
     """
-    work.begin()
+    _begin(work)
     before = work.kept()
     if before is not None and before.is_enough_for(boot):
         return Stage(before)
@@ -65,7 +70,7 @@ def advance(work: Work, boot: int) -> Stage:
 
 def finish(work: Work) -> Stage:
     """The end of a play: nothing that was asked for is due. Raises: as `advance`."""
-    stage = advance(work, len(work.plan.boots))
+    stage = advance(work, BOOTS)
     left = "; ".join(f"{one.entry.name} ({one.why})" for due in stage.kept.boots for one in due)
     if left:
         raise Refused(f"{work.node.name}: still due: {left}. Run again; what is due then again does not settle")
@@ -74,16 +79,15 @@ def finish(work: Work) -> Stage:
 
 def foresee(work: Work, boot: int) -> Stage:
     """What `advance` would find, with nothing changed: one reading serves the whole play. Raises: as `advance`."""
-    work.begin()
+    _begin(work)
     found = work.kept()
-    if found is None:
-        snapshot = work.node.read()
-        step = work.node.next(snapshot)
-        work.node.tell_drift(snapshot, step)
-        if isinstance(step, Stop):
-            raise Refused(f"{work.node.name}: {step.reason}")
-        found = concluded(work, boot, snapshot, step).model_copy(update={"now": ()})
-    return Stage(found, found.step == "reboot" or _will_reboot(work, found, boot))
+    if found is not None:
+        return Stage(found, _will_reboot(work, found, boot))
+    snapshot = work.node.read()
+    step = work.node.next(snapshot)
+    work.node.tell_drift(snapshot, step)
+    found = concluded(work, boot, snapshot, step).model_copy(update={"now": ()})
+    return Stage(found, isinstance(step, Reboot), step.reason if isinstance(step, Stop) else "")
 
 
 def concluded(work: Work, boot: int, snapshot: Snapshot, step: Step) -> Kept:
@@ -101,6 +105,16 @@ def concluded(work: Work, boot: int, snapshot: Snapshot, step: Step) -> Kept:
             "limits": {one.entry.name: one.limit for one in not_applicable(work.plan, snapshot)},
         }
     )
+
+
+def _begin(work: Work) -> None:
+    work.begin()
+    count = len(work.plan.boots)
+    if count > BOOTS:
+        raise Refused(
+            f"{work.node.name}: its plan has {count} boots, and the tasks of this collection carry out {BOOTS}. "
+            "Nothing was changed; bring this node on with pyinfra: provision apply --engine pyinfra"
+        )
 
 
 def _now(work: Work, boot: int, boots: tuple[tuple[Due, ...], ...], step: Step) -> tuple[Due, ...]:

@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 
 from provision.engines.ansible import run
 from provision.engines.ansible.kept import Kept, kept
-from provision.engines.events import Events
-from provision.engines.link import Unanswered
+from provision.engines.events import Events, read
+from provision.engines.link import Lost, Unanswered
 from provision.engines.node import Node
 from provision.engines.render import Sender
 from provision.ledger import controller
 from provision.model import NodeSpec, Plan
 from provision.planning import Plans, Room
+
+Tell = Callable[[str], None]
+"""Shows a person one line, at once."""
 
 
 class Answer(NamedTuple):
@@ -25,10 +28,15 @@ class Answer(NamedTuple):
 
 
 class ActionLink:
-    """Ansible's connection to a host, as its action plugins have it. `send` and `reset` raise Lost."""
+    """Ansible's connection to a host, as its action plugins have it. `send` and `reset` raise Lost.
 
-    def __init__(self, send: Callable[[str], Answer], reset: Callable[[], None]) -> None:
-        self.send, self._reset = send, reset
+    `peek` is a second word with the host while `send` has not returned; its answer is empty where there is none.
+    """
+
+    def __init__(
+        self, send: Callable[[str], Answer], reset: Callable[[], None], peek: Callable[[str], str], tell: Tell
+    ) -> None:
+        self.send, self.peek, self.tell, self._reset = send, peek, tell, reset
 
     def ask(self, program: str, timeout: float | None = None) -> str:  # noqa: ARG002 - Ansible has a timeout of its own
         answer = self.send(program)
@@ -57,7 +65,7 @@ class Work:
         folder = run.folder()
         self.run = folder.name
         self.roles = task.roles
-        self.send = link.send
+        self.link = link
         self.events = Events(folder)
         sender = Sender(controller=controller(), run=self.run, node=task.host)
         self.node = Node(link, task.spec, Plans(task.rooms), sender, self.events)
@@ -78,5 +86,11 @@ class Work:
         return self._left if self._left is not None and self._left.plan == self.plan.digest else None
 
     def refused(self, error: Exception) -> None:
-        """Tell the run's events why the node is not brought on."""
-        self.events.write("refused", self.node.name, reason=str(error))
+        """Tell the run's events why the node is not brought on.
+
+        But for a node that the run did not reach: that no event tells of it is how it is known.
+        """
+        node = self.node.name
+        if isinstance(error.__cause__, Lost) and not any(event["node"] == node for event in read(self.events.folder)):
+            return
+        self.events.write("refused", node, reason=str(error))
