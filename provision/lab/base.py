@@ -1,4 +1,4 @@
-"""The base root of all nodes: Debian trixie by mmdebstrap, built once per recipe and never written to afterwards."""
+"""The base roots of nodes: a Debian release by mmdebstrap, built once per recipe and never written to afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from provision.lab import bootstrap, kept
 from provision.lab.bootstrap import Recipe
 from provision.lab.error import LabError
-from provision.lab.mirror import Mirror
+from provision.lab.mirror import SUITE, Mirror
 from provision.model.places import LAB_MARK
 
 PACKAGES = (
@@ -68,22 +68,29 @@ chroot "$root" apt-cache gencaches
 """
 
 
-RECIPE = Recipe(title="the base root", packages=PACKAGES, customize=CUSTOMIZE)
+# Before OpenSSH 9.8 the word is an error, and sshd does not start.
+WITHOUT_PENALTIES = CUSTOMIZE.replace("PerSourcePenalties no\n", "")
+
+RECIPES = {
+    SUITE: Recipe(title="the base root", packages=PACKAGES, customize=CUSTOMIZE),
+    "bookworm": Recipe(title="the base root", packages=PACKAGES, customize=WITHOUT_PENALTIES, suite="bookworm"),
+}
+"""Codename -> how its root is made."""
 
 
-def recipe_digest(mirror: Mirror) -> str:
+def recipe_digest(mirror: Mirror, suite: str = SUITE) -> str:
     """The name of a base."""
-    return bootstrap.recipe_digest(RECIPE, mirror)
+    return bootstrap.recipe_digest(RECIPES[suite], mirror)
 
 
-def provide(store: Path, mirror: Mirror, say: Callable[[str], None]) -> Path:
+def provide(store: Path, mirror: Mirror, say: Callable[[str], None], suite: str = SUITE) -> Path:
     """The root folder of the base, built if the store has none of this recipe; `say` gets one short line per stage."""
 
     def build(part: Path, lock: int) -> None:
-        bootstrap.make(part, RECIPE, mirror, say, lock)
+        bootstrap.make(part, RECIPES[suite], mirror, say, lock)
         check(part)
 
-    return kept.provide(store / f"base-{recipe_digest(mirror)}", "base.lock", build)
+    return kept.provide(store / f"base-{recipe_digest(mirror, suite)}", "base.lock", build)
 
 
 def check(root: Path) -> None:

@@ -32,6 +32,8 @@ class Recipe(Frozen):
     """In deb822 form, on top of the mirror's own."""
     options: tuple[str, ...] = ()
     """More arguments of mmdebstrap."""
+    suite: str = SUITE
+    """Codename of the Debian release."""
     wrapper: tuple[str, ...] = ()
     """A program that runs mmdebstrap, which is its last arguments."""
 
@@ -40,7 +42,14 @@ def recipe_digest(recipe: Recipe, mirror: Mirror) -> str:
     """Everything that decides what is in the root, except the day it was built."""
     ca = hashlib.sha256(_ca_bundle()).hexdigest() if mirror.https else ""
     own = (recipe.prepare, recipe.sources, *recipe.options)
-    parts = [mirror.sources(), *mirror.options, *recipe.packages, recipe.customize, *(part for part in own if part), ca]
+    parts = [
+        mirror.sources(recipe.suite),
+        *mirror.options,
+        *recipe.packages,
+        recipe.customize,
+        *(part for part in own if part),
+        ca,
+    ]
     return digest("\n".join(parts))
 
 
@@ -49,7 +58,7 @@ def make(root: Path, recipe: Recipe, mirror: Mirror, say: Callable[[str], None],
     scratch = root.parent / "base-recipe"
     scratch.mkdir(exist_ok=True)
     sources = _written(
-        scratch / "debian.sources", "\n".join(text for text in (mirror.sources(), recipe.sources) if text)
+        scratch / "debian.sources", "\n".join(text for text in (mirror.sources(recipe.suite), recipe.sources) if text)
     )
     customize = _written(scratch / "customize.sh", recipe.customize)
     prepare = _written(scratch / "prepare.sh", recipe.prepare)
@@ -72,11 +81,11 @@ def make(root: Path, recipe: Recipe, mirror: Mirror, say: Callable[[str], None],
             if mirror.https
             else ()
         ),
-        *(f"--components={COMPONENTS.replace(' ', ',')}", SUITE, str(root)),
+        *(f"--components={COMPONENTS.replace(' ', ',')}", recipe.suite, str(root)),
         *((str(sources),) if mirror.archive else ()),
     ]
     origin = mirror.archive or "mmdebstrap's own default archive"
-    say(f"building {recipe.title} ({SUITE}) once, from {origin}")
+    say(f"building {recipe.title} ({recipe.suite}) once, from {origin}")
     tail: deque[str] = deque(maxlen=12)
     with subprocess.Popen(
         argv,

@@ -16,10 +16,11 @@ from typing import Annotated
 import typer
 
 from provision.inventory import WrongInventory
-from provision.lab import host
+from provision.lab import host, systems
 from provision.lab.converged import is_done, plan_digests
 from provision.lab.error import InputError, LabError
 from provision.lab.lab import NETWORK_VARIABLE, Lab, default_state
+from provision.lab.systems import Ground
 from provision.lab.vm.machine import architecture
 from provision.lab.vm.node import VirtualMachine
 from provision.model.spec import Arch
@@ -36,11 +37,14 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="na
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913, PLR0917 - one for each option
     names: Names = None,
     layer: Annotated[str | None, typer.Option(help="start new nodes from this saved layer")] = None,
     vm: Annotated[bool, typer.Option("--vm", help="virtual machines: kernels of their own, real boots")] = False,
     arch: Annotated[str, typer.Option(help="of virtual machines: x86_64 or aarch64 (default: as this machine)")] = "",
+    system: Annotated[
+        str, typer.Option("--os", metavar="OS", help="what new nodes are: debian12, debian13, or a name for stand-ins")
+    ] = "",
     converged: Annotated[
         Path | None, typer.Option(metavar="INVENTORY", help="start new nodes as `lab keep INVENTORY` left them")
     ] = None,
@@ -49,12 +53,21 @@ def up(
     _require_everything()
     with _progress() as say, _told():
         machine = _machine(vm, arch)
+        if system:
+            _refuse_beside_os({"--layer": layer, "--vm": vm, "--converged": converged})
         lab = _lab(say)
         before = {node.name for node in lab.nodes() if node.running}
         wanted = names or ["node1"]
+        ground = _ground(lab, wanted, system)
         kept = _kept(lab, converged) if converged else {}
-        nodes = [node for name in wanted for node in lab.up([name], layer=layer or kept.get(name), vm=machine)]
+        nodes = [
+            node
+            for name in wanted
+            for node in lab.up([name], layer=layer or ground.layer or kept.get(name), vm=machine, suite=ground.suite)
+        ]
     for node in nodes:
+        if node.standins:
+            typer.echo(f"{node.name} has stand-ins: {node.standins}")
         typer.echo(f"{node.name} {node.address} {'was running already' if node.name in before else 'is up'}")
         if isinstance(node, VirtualMachine) and node.name not in before and node.boots == 1:
             typer.echo(f"{node.name} goes on from {node.layers[0]}: same boot_id and uptime, clock set to now")
@@ -93,7 +106,8 @@ def list_nodes() -> None:
         lab = _lab(_silent)
         nodes, layers = lab.nodes(), lab.layers()
         lines = [
-            f"{n.name} {n.address} {n.runner} {n.arch} {'running' if n.running else 'off'} boots={n.boots}"
+            f"{n.name} {n.address} {n.runner} {n.arch} {n.system} {'running' if n.running else 'off'} boots={n.boots}"
+            f"{f' stand-ins: {n.standins}' if n.standins else ''}"
             for n in nodes
         ]
     for line in lines:
@@ -145,6 +159,19 @@ def requirements(
         typer.echo(host.sentence(lacking))
         raise typer.Exit(NOT_TRIED)
     typer.echo("This machine has everything the lab needs.")
+
+
+def _refuse_beside_os(others: dict[str, object]) -> None:
+    if given := [option for option, value in others.items() if value]:
+        raise InputError(f"--os and {', '.join(given)} each say what new nodes stand on: give one of them.")
+
+
+def _ground(lab: Lab, names: list[str], system: str) -> Ground:
+    if not system:
+        return Ground()
+    wanted = systems.check(system)
+    systems.refuse_others(lab.nodes(), names, wanted)
+    return systems.ground(lab, wanted)
 
 
 def _machine(vm: bool, arch: str) -> Arch | None:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from provision.lab import identity, mounts, network, supervisor
 from provision.lab.error import LabError
+from provision.lab.mirror import SUITE
 from provision.lab.node import Node, Record
 from provision.model import Frozen
+from provision.model.places import STANDINS_MARK
 
 
 class ContainerRecord(Record):
     """`layers` are folders, the topmost first."""
 
     base: Path
+    suite: str = SUITE
+    """Codename of the base's release."""
     layers: tuple[Path, ...] = ()
 
 
@@ -26,6 +30,7 @@ class Layer(Frozen):
 
     name: str
     base: Path
+    suite: str = SUITE
     below: tuple[Path, ...] = ()
 
 
@@ -48,11 +53,31 @@ class Container(Node):
     def written(self) -> Path:
         return self.folder / "upper"
 
+    @property
+    def codename(self) -> str:
+        return self.record.suite
+
+    @property
+    def system(self) -> str:
+        fields = dict(line.split("=", 1) for line in self._lying("etc/os-release").splitlines() if "=" in line)
+        return "".join(fields.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
+
+    @property
+    def standins(self) -> str:
+        return self._lying(STANDINS_MARK.lstrip("/")).partition("\n")[0]
+
+    def _lying(self, path: str) -> str:
+        """A file's text as the node sees it, whether it runs or not; empty where there is none."""
+        for root in (self.written, *self.record.layers, self.record.base):
+            with suppress(OSError):
+                return (root / path).read_text(encoding="utf-8", errors="replace")
+        return ""
+
     def settle(self) -> None:
         self.stop()
 
     def layer(self, name: str) -> Layer:
-        return Layer(name=name, base=self.record.base, below=self.record.layers)
+        return Layer(name=name, base=self.record.base, suite=self.record.suite, below=self.record.layers)
 
     def on(self, layer: Path) -> ContainerRecord:
         return self.record.model_copy(update={"layers": (layer / self.kept_as, *self.record.layers)})

@@ -39,12 +39,12 @@ def is_installed(root: Path, machine_id: str) -> bool:
     return path.exists() and path.read_text(encoding="ascii").strip() == machine_id
 
 
-def files(identity: Identity, mirror: Mirror, resolver: str, gateway: str) -> tuple[File, ...]:
+def files(identity: Identity, mirror: Mirror, resolver: str, gateway: str, codename: str) -> tuple[File, ...]:
     """What is written over what the base or a layer brought; the machine-id last, as the mark of completeness."""
     seen = mirror.seen_from(gateway)
     known = "".join(f"{address} {host}\n" for host, address in seen.addresses.items())
     sources = (
-        File(path="etc/apt/sources.list.d/debian.sources", text=seen.sources()),
+        File(path="etc/apt/sources.list.d/debian.sources", text=seen.sources(codename)),
         File(path="etc/apt/apt.conf.d/99provision-lab", text="".join(f"{line}\n" for line in seen.options)),
     )
     return (

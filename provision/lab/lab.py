@@ -104,11 +104,14 @@ class Lab:
             )
         return found
 
-    def up(self, names: Iterable[str], layer: str | None = None, vm: Arch | None = None) -> list[LabNode]:
+    def up(
+        self, names: Iterable[str], layer: str | None = None, vm: Arch | None = None, suite: str = mirror.SUITE
+    ) -> list[LabNode]:
         """Nodes of these names, running and ready to log in; one that runs is left as it is.
 
         `layer` puts new nodes on a saved layer; `vm` makes them virtual machines of this architecture, as does a layer
-        that was saved of one. When one fails, those that this call started are taken away again.
+        that was saved of one; `suite` is the Debian release of containers without a layer. When one fails, those that
+        this call started are taken away again.
         """
         wanted = tuple(dict.fromkeys(names))
         _check_names(wanted)
@@ -123,7 +126,7 @@ class Lab:
             fresh = [name for name in wanted if name not in known]
             settled = self._settle() if fresh else self._settled()
             if fresh:
-                on = self._ground(layer, vm, settled)
+                on = self._ground(layer, vm, suite, settled)
                 for name in fresh:
                     node.create(self._nodes / name, self._record(name, on, settled))
             self._ssh.write(item.peer() for item in self.nodes())
@@ -223,13 +226,13 @@ class Lab:
 
     # Starting
 
-    def _ground(self, layer: str | None, vm: Arch | None, settled: Settled) -> Kept:
+    def _ground(self, layer: str | None, vm: Arch | None, suite: str, settled: Settled) -> Kept:
         """What new nodes stand on; built if it is missing."""
         if layer:
             return _fitting(self.layer(layer), vm)
         if vm:
             return saved.provide(self.store, vm, settled.mirror, Group(f"{self._group}/{MAKER}"), self._say)
-        return Layer(name="", base=base.provide(self.store, settled.mirror, self._say))
+        return Layer(name="", base=base.provide(self.store, settled.mirror, self._say, suite), suite=suite)
 
     def _record(self, name: str, on: Kept, settled: Settled) -> ContainerRecord | MachineRecord:
         address = self._network(settled).next_address(item.record.address for item in self.nodes())
@@ -238,8 +241,9 @@ class Lab:
             case Saved():
                 return MachineRecord(**own, machine=on.machine, tools=on.tools, layers=(on.name, *on.below))
             case Layer(name=""):
-                return ContainerRecord(**own, base=on.base)
-        return ContainerRecord(**own, base=on.base, layers=(self._layers / on.name / "root", *on.below))
+                return ContainerRecord(**own, base=on.base, suite=on.suite)
+        root = self._layers / on.name / "root"
+        return ContainerRecord(**own, base=on.base, suite=on.suite, layers=(root, *on.below))
 
     def _start(self, nodes: list[LabNode]) -> None:
         if not nodes:

@@ -16,6 +16,8 @@ from provision.model import Frozen
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITE = "trixie"
+SYSTEM = "debian13"
+"""What that release calls itself: `ID` and `VERSION_ID` of os-release."""
 COMPONENTS = "main contrib non-free non-free-firmware"
 
 _FIELDS = ("ORIGIN", "LABEL", "COMPONENT", "RELEASE", "REPO_URI")

@@ -93,6 +93,21 @@ class Node(ABC):
         """Names of the saved layers that the node stands on, the topmost first."""
 
     @property
+    def codename(self) -> str:
+        """Of the Debian release that the node is, under whatever name."""
+        return mirror.SUITE
+
+    @property
+    @abstractmethod
+    def system(self) -> str:
+        """`ID` and `VERSION_ID` of its os-release: `debian13`."""
+
+    @property
+    def standins(self) -> str:
+        """What the node says about stand-ins that it has instead of real packages; empty where it has none."""
+        return ""
+
+    @property
     @abstractmethod
     def written(self) -> Path:
         """The folder that holds everything the node wrote."""
@@ -229,7 +244,7 @@ class Node(ABC):
             host_key_public=(self.folder / "host_key.pub").read_text(encoding="ascii"),
             authorized_key=self._ssh.public_key,
         )
-        return identity.files(mine, self._archive, mirror.resolver(), gateway)
+        return identity.files(mine, self._archive, mirror.resolver(), gateway, self.codename)
 
     def _supervise(self, *argv: str) -> None:
         """Starts the node's supervisor, which outlives this command."""

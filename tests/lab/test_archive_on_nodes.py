@@ -24,6 +24,8 @@ from provision.probe import parse, probe_program
 from provision.stack import resolve
 
 OS = "ubuntu24.04"
+BOTH = pytest.mark.parametrize("node", ["ubuntu22.04", "ubuntu24.04"], indirect=True)
+"""Of what differs between the two: the names. The rest is asked of one of them."""
 INSTALL = "export DEBIAN_FRONTEND=noninteractive\napt-get -q -y --no-install-recommends install "
 NO_DKMS_OF_DOCA = (
     "printf '%s\\n' 'Package: dkms' 'Pin: release l=DOCA-HOST*' 'Pin-Priority: -1' >/etc/apt/preferences.d/doca"
@@ -33,10 +35,10 @@ SYMBOL = "ib_register_peer_memory_client"
 
 
 @pytest.fixture
-def node(lab: Lab) -> Iterator[Node]:
-    (fresh,) = lab.up(["noble"], layer=provide(lab, OS))
+def node(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Node]:
+    (fresh,) = lab.up(["named"], layer=provide(lab, getattr(request, "param", OS)))
     yield fresh
-    lab.down(["noble"])
+    lab.down(["named"])
 
 
 def offer(node: Node, *repositories: tuple[str, str]) -> None:
@@ -62,9 +64,9 @@ def newest(branch: str) -> str:
     return load().branch[branch].newest
 
 
-def kernel_64k() -> tuple[str, str]:
+def kernel_64k(system: str = OS) -> tuple[str, str]:
     """Release of the newest 64K kernel, and the metapackage that follows it."""
-    row = platform_for(OS, "aarch64").kernels[0]
+    row = platform_for(system, "aarch64").kernels[0]
     return row.releases[-1], row.metas[0]
 
 
@@ -84,17 +86,23 @@ def misfits(node: Node, release: str) -> str:
 # The name
 
 
+@BOTH
 def test_the_node_is_ubuntu_by_name_and_says_so(node: Node) -> None:
-    platform = platform_for(OS, node.arch)
+    platform = platform_for(node.system, node.arch)
     reading = parse(sudo(node, "sh -s", stdin=probe_program(globs=platform.driver_globs())), node.name)
-    assert (reading.os, reading.lab) == (OS, True)
+    assert (reading.os, reading.lab) == (node.system, True)
     assert "by name only" in sudo(node, f"cat {MARK}")
     assert first_kernel(platform) in sudo(node, "readlink -f /vmlinuz")
+    assert reading.standins is not None
+    assert reading.standins.told == node.standins
+    of_kernel = f"linux-image-{first_kernel(platform)}"
+    assert reading.standins.packages[of_kernel].startswith(f"{of_kernel} of Ubuntu's archive (")
 
 
+@BOTH
 def test_the_resolver_finds_a_stack_in_the_archive(node: Node) -> None:
-    spec = NodeSpec.model_validate({"os": OS, "arch": node.arch, "gpu": "H100", "hardware": "absent"})
-    globs = platform_for(OS, node.arch).offered_names(spec)
+    spec = NodeSpec.model_validate({"os": node.system, "arch": node.arch, "gpu": "H100", "hardware": "absent"})
+    globs = platform_for(node.system, node.arch).offered_names(spec)
     reading = parse(sudo(node, "sh -s", stdin=probe_program(globs=globs)), node.name)
     stack = resolve(spec, load(), reading)
     assert stack.version("kernel").endswith("-generic")
@@ -187,9 +195,10 @@ def test_programs_say_their_version_and_that_they_are_stand_ins(node: Node) -> N
 # The modules
 
 
+@BOTH
 def test_the_right_order_gives_modules_that_fit_until_ofed_changes(node: Node) -> None:
     older, newer = trains()
-    release, meta = kernel_64k()
+    release, meta = kernel_64k(node.system)
     driver = newest("580")
     sudo(node, NO_DKMS_OF_DOCA)
     offer(node, ("cuda", ""), ("doca", older))
@@ -249,3 +258,48 @@ def test_dkms_builds_in_the_order_of_the_alphabet_and_modpost_refuses(node: Node
         sudo(node, f"echo 'BUILD_DEPENDS[0]=\"mlnx-ofed-kernel\"' >/etc/dkms/{module}.conf")
     install(node, f"linux-headers-{other}")
     assert sudo(node, f"dkms status -k {quote(other)}").count(": installed") == 4
+
+
+# Old kernels
+
+
+DEPENDS_ON_OLD = """\
+mkdir -p /tmp/p/DEBIAN
+printf '%s\\n' 'Package: somebodys' 'Version: 1' 'Architecture: all' 'Maintainer: nobody <nobody@localhost>' \
+    'Depends: linux-image-{release}' 'Description: needs an old kernel' >/tmp/p/DEBIAN/control
+dpkg-deb --root-owner-group --build /tmp/p /tmp/somebodys.deb
+dpkg -i /tmp/somebodys.deb
+"""
+
+
+def test_old_kernels_go_with_all_their_packages_and_the_newest_stay(node: Node) -> None:
+    """Executed whole, with one licence: the kernel that runs is this machine's, which lies in no /boot."""
+    platform = platform_for(OS, node.arch)
+    (row,) = [row for row in platform.kernels if row.flavour == "generic"]
+    newest, older, oldest, *_ = platform.newest_first(row.releases)
+    for release in (oldest, older, newest):
+        named = [p.name for p in (*platform.kernel_packages(release), *platform.kernel_tools(release))]
+        install(node, *named)
+        sudo(node, f"apt-mark -qq hold {' '.join(named)}")
+    running = sudo(node, "uname -r").strip()
+
+    refused = node.sudo("sh -s", stdin=platform.prune_kernels(newest, 1))
+    assert refused.returncode != 0
+    assert f"kernel {newest} does not run" in refused.stdout + refused.stderr
+
+    told = sudo(node, "sh -s", stdin=platform.prune_kernels(running, 2))
+    assert f"kernel {oldest} is taken off" in told
+    assert told.strip().splitlines()[-1] == f"kernels in /boot: {older} {newest}"
+
+    sudo(node, DEPENDS_ON_OLD.format(release=older))
+    told = sudo(node, "sh -s", stdin=platform.prune_kernels(running, 1))
+    assert f"to take kernel {older} off, these would go as well: somebodys" in told
+    assert f"kernel {older} stays" in told
+
+    sudo(node, "dpkg --purge somebodys")
+    assert f"kernel {older} is taken off" in sudo(node, "sh -s", stdin=platform.prune_kernels(running, 1))
+    assert sudo(node, "cd /boot; ls vmlinuz-* initrd.img-*").split() == [f"initrd.img-{newest}", f"vmlinuz-{newest}"]
+    assert sudo(node, "ls /lib/modules").split() == [newest]
+    left = sudo(node, "dpkg-query -W -f '${Package}\\n' 'linux-*'").split()
+    assert [name for name in left if name.endswith((older, oldest))] == []
+    assert {p.name for p in (*platform.kernel_packages(newest), *platform.kernel_tools(newest))} <= set(left)

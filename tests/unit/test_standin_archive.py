@@ -22,8 +22,8 @@ from provision.lab.archive.description import Group, texts
 from provision.lab.archive.ground import headers_tree
 from provision.lab.archive.layer import first_kernel, mark, os_release
 from provision.lab.archive.make import filled
-from provision.lab.archive.package import FIELD
-from provision.platforms import packages_of, platform_for
+from provision.model.places import STANDS_FOR
+from provision.platforms import packages_of, platform_for, precompiled_modules
 
 GROUND = Ground(
     arch="x86_64",
@@ -101,11 +101,32 @@ def test_every_kernel_that_the_catalog_names_is_served(os: str) -> None:
         served_here = {p.name for p in archive(load(), platform, GROUND)["archive"]}
         for row in platform.kernels:
             for release in row.releases:
-                assert {package.name for package in platform.kernel_packages(release)} <= served_here
+                wanted = (*platform.kernel_packages(release), *platform.kernel_tools(release))
+                assert {package.name for package in wanted} <= served_here
                 assert set(row.metas) <= served_here
     assert any(name.startswith("linux-image-") and name.endswith("-nvidia-64k") for name in served), (
         "the 64K names are served on the other architecture too"
     )
+
+
+@pytest.mark.parametrize("os", UBUNTU)
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_the_newest_kernels_have_modules_that_the_distribution_built(os: str, arch: str) -> None:
+    platform = platform_for(os, arch)  # type: ignore[arg-type]
+    found = {p.name: p for p in archive(load(), platform, GROUND)["archive"] if p.built}
+    newest = [platform.newest_first(row.releases)[0] for row in platform.kernels if row.default and row.releases]
+    for release, branch, modules in itertools.product(
+        newest, platform.drivers.offered["open"], ("open", "proprietary")
+    ):
+        (package,) = precompiled_modules(platform, driver(branch), modules, release).packages
+        built = found.pop(package.name).built
+        assert built is not None
+        assert built.release == release
+        assert built.place.startswith(f"/usr/lib/modules/{release}/kernel/nvidia-{branch}srv")
+        assert f'MODULE_VERSION("{driver(branch)}")' in built.source["nvidia.c"]
+        assert built.headers["include/generated/utsrelease.h"] == f'#define UTS_RELEASE "{release}"\n'
+        assert all(not path.startswith("/") for path in (*built.headers, *built.header_links, *built.source))
+    assert found == {}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +184,9 @@ def test_nothing_is_served_where_the_catalog_knows_nothing() -> None:
 def test_a_stand_in_says_what_it_stands_for_and_where_that_is_known_from() -> None:
     said = fields(one("nvidia-dkms-580-open"))
     assert said["Description"].startswith("stand-in for nvidia-dkms-580-open")
-    assert said[FIELD].startswith("nvidia-dkms-580-open of NVIDIA's CUDA repository (partly unverified: NVIDIA/gpu-")
+    assert said[STANDS_FOR].startswith(
+        "nvidia-dkms-580-open of NVIDIA's CUDA repository (partly unverified: NVIDIA/gpu-"
+    )
 
 
 @pytest.mark.parametrize("group", descriptions(), ids=lambda group: group.id)
@@ -288,7 +311,8 @@ def test_a_placeholder_without_a_value_is_an_error() -> None:
 def test_every_kept_file_of_the_data_is_used() -> None:
     used = {file for group in descriptions() for package in group.packages for file in package.files.values()}
     assert set(texts("files")) == used
-    folders = {package.dkms.source for group in descriptions() for package in group.packages if package.dkms}
+    every = [package for group in descriptions() for package in group.packages]
+    folders = {source.source for package in every for source in (package.dkms, package.built) if source}
     assert {path.partition("/")[0] for path in texts("dkms")} == folders
     scripts = {package.scripts for group in descriptions() for package in group.packages if package.scripts} | {"dkms"}
     assert {path.partition("/")[0] for path in texts("scripts")} == scripts
@@ -309,9 +333,22 @@ def test_what_is_sent_is_one_tree_per_package_and_what_has_to_be_compiled() -> N
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         libraries = content(tar, "libraries")
         assert f"cuda/0/usr/lib/x86_64-linux-gnu/libcuda.so.{driver('580')} libcuda.so.1\n" in libraries
+        assert content(tar, "built") == ""
         assert content(tar, "repositories") == "cuda|NVIDIA|NVIDIA CUDA\n"
         assert content(tar, "packages/cuda/0/DEBIAN/control") == package.control_file()
         assert tar.getmember("packages/cuda/0/usr/lib/x86_64-linux-gnu/libcuda.so.1").issym()
+
+
+def test_what_is_built_here_is_sent_with_the_headers_of_its_kernel() -> None:
+    (package, *_) = [p for p in made()["archive"] if p.built]
+    assert package.built is not None
+    release, place = package.built.release, package.built.place
+    data = tree((Offered(folder="archive", origin="Ubuntu", label="Ubuntu", packages=(package,)),))
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert content(tar, "built") == f"archive/0 {release} {place}\n"
+        assert "KERNELRELEASE" in content(tar, "modules/archive/0/headers/Makefile")
+        assert tar.getmember("modules/archive/0/headers/scripts").issym()
+        assert "nvidia-peermem.o" in content(tar, "modules/archive/0/source/Kbuild")
 
 
 @pytest.mark.parametrize(("os", "codename"), [("ubuntu22.04", "jammy"), ("ubuntu24.04", "noble")])

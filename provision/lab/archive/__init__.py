@@ -8,9 +8,10 @@ from provision.lab.archive.build import PLACE
 from provision.lab.archive.cases import Unknown
 from provision.lab.archive.description import Repository, descriptions, repositories
 from provision.lab.archive.ground import Ground
-from provision.lab.archive.layer import MARK, Served, provide, served, sources
+from provision.lab.archive.layer import Served, provide, served, sources
 from provision.lab.archive.make import archive
 from provision.lab.archive.package import StandIn
+from provision.model.places import STANDINS_MARK as MARK
 
 __all__ = [
     "MARK",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
@@ -13,11 +13,12 @@ from provision.lab.archive.package import StandIn
 from provision.lab.error import LabError
 from provision.lab.node import Node
 from provision.model import Frozen
+from provision.model.places import STANDINS_MARK
 
 PLACE = "/srv/stand-ins"
 """Where on a node the archive lies."""
 
-NEEDS = ("apt-utils", "gpg", "gpg-agent", "gcc")
+NEEDS = ("apt-utils", "gpg", "gpg-agent", "gcc", "openssl")
 """Debian's packages that build it."""
 
 
@@ -31,12 +32,13 @@ class Offered(Frozen):
 
 
 def build(node: Node, repositories: Iterable[Offered]) -> None:
-    """Lays the repositories below PLACE, each with a key of its own beside it. Raises: LabError."""
+    """Lays the repositories below PLACE, each with a key of its own beside it, and marks the node. Raises: LabError."""
     work = f"{PLACE}/work"
     data = base64.b64encode(tree(tuple(repositories))).decode()
     root(node, f"rm -rf {work}\nmkdir -p {work}\nbase64 -d | tar -C {work} -xz", stdin=data)
     program = Path(__file__).with_name("build.sh").read_text(encoding="utf-8")
-    root(node, "sh -s", stdin=f"place={quote(PLACE)}\nwork={quote(work)}\n{program}")
+    values = {"place": PLACE, "work": work, "mark": STANDINS_MARK}
+    root(node, "sh -s", stdin="".join(f"{name}={quote(value)}\n" for name, value in values.items()) + program)
 
 
 def root(node: Node, program: str, stdin: str = "") -> str:
@@ -55,6 +57,7 @@ def tree(repositories: tuple[Offered, ...]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         libraries = [line for offered in repositories for line in _packed(tar, offered)]
+        _add(tar, "built", "".join(_built(tar, repositories)), False)
         told = [f"{offered.folder}|{offered.origin}|{offered.label}\n" for offered in repositories]
         _add(tar, "libraries", "".join(libraries), False)
         _add(tar, "repositories", "".join(told), False)
@@ -70,6 +73,20 @@ def _packed(tar: tarfile.TarFile, offered: Offered) -> list[str]:
             _add(tar, f"packages/{folder}/{path}", content, is_link)
         lines += _compiled(folder, package.libraries)
     return lines
+
+
+def _built(tar: tarfile.TarFile, repositories: Iterable[Offered]) -> Iterator[str]:
+    """Adds what modules are built of; a line for each package: its folder, the kernel, the place in it."""
+    for offered in repositories:
+        for number, package in enumerate(offered.packages):
+            if package.built is None:
+                continue
+            folder, built = f"{offered.folder}/{number}", package.built
+            contents = (("source", built.source, False), ("headers", built.headers, False))
+            for part, texts, is_link in (*contents, ("headers", built.header_links, True)):
+                for path, text in texts.items():
+                    _add(tar, f"modules/{folder}/{part}/{path}", text, is_link)
+            yield f"{folder} {built.release} {built.place}\n"
 
 
 def _compiled(folder: str, libraries: Mapping[str, str]) -> list[str]:

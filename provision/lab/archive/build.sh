@@ -1,6 +1,7 @@
 # Runs as root on a node. $work/packages/REPOSITORY/N holds a package's tree, `libraries` what is compiled, and
 # `repositories` one line each: folder|origin|label. What is made: $place/REPOSITORY, indexed and signed, and
-# $place/REPOSITORY.gpg and .asc, the key that signed it. The keys' private halves are thrown away.
+# $place/REPOSITORY.gpg and .asc, the key that signed it. `built` has a line for each package with modules that are built
+# here of modules/REPOSITORY/N: folder, kernel, place. The keys' private halves are thrown away. $mark marks the node.
 set -eu
 cd "$work/packages"
 compile() {
@@ -14,6 +15,22 @@ while read -r path soname; do compile "$path" "$soname"; done <"$work/libraries"
 
 export GNUPGHOME="$work/keys"
 mkdir -m 700 "$GNUPGHOME"
+sign_with="$work/keys/modules"
+[ ! -s "$work/built" ] || openssl req -quiet -new -x509 -newkey rsa:2048 -nodes -days 3650 \
+    -subj '/CN=stand-in for a distribution/' -keyout "$sign_with.key" -out "$sign_with.crt"
+while read -r folder release where; do
+    tree="$work/modules/$folder" into="$folder$where"
+    make -s -C "$tree/headers" M="$tree/source" KERNELRELEASE="$release" CONFIG_DEBUG_INFO_BTF_MODULES= modules \
+        >"$work/said" 2>&1 || {
+        tail -n 20 "$work/said"
+        exit 1
+    }
+    mkdir -p "$into"
+    for module in "$tree/source"/*.ko; do
+        "$tree/headers/scripts/sign-file" sha256 "$sign_with.key" "$sign_with.crt" "$module" "$into/${module##*/}"
+    done
+done <"$work/built"
+
 while IFS='|' read -r folder origin label; do
     mkdir -p "$place/$folder"
     for control in "$folder"/*/DEBIAN/control; do
@@ -39,4 +56,5 @@ while IFS='|' read -r folder origin label; do
     )
 done <"$work/repositories"
 gpgconf --kill all
+[ -e "$mark" ] || printf '%s\n' "the packages from $place are stand-ins" >"$mark"
 rm -rf "$work"

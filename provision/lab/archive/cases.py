@@ -32,6 +32,7 @@ def cases(each: Each, catalog: Catalog, platform: Platform) -> tuple[Case, ...]:
         "kernel": _kernels,
         "driver": _drivers,
         "archive_driver": _archive_drivers,
+        "precompiled": _precompiled,
         "cuda_toolkit": _toolkits,
         "cuda_compat": _compats,
         "doca": _docas,
@@ -65,8 +66,8 @@ def _kernel_values(row: Kernel, release: str) -> dict[str, str]:
 
 
 def _part_of(meta: str) -> str:
-    """What a metapackage follows: `image_meta`, `headers_meta`, or `meta` for both."""
-    part = re.match(r"linux-(image|headers)-", meta)
+    """What a metapackage follows: `image_meta`, `headers_meta`, `tools_meta`, or `meta` for image and headers."""
+    part = re.match(r"linux-(image|headers|tools)-", meta)
     return f"{part[1]}_meta" if part else "meta"
 
 
@@ -102,6 +103,15 @@ def _archive_drivers(catalog: Catalog, platform: Platform) -> Iterator[Case]:
         newest = catalog.branch[branch].newest
         values = {"driver": newest, "version": newest, "branch": branch}
         yield Case(values=values, called=called)
+
+
+def _precompiled(catalog: Catalog, platform: Platform) -> Iterator[Case]:
+    """Modules of the archive's drivers for the newest kernel of each flavour that is taken without being asked for."""
+    called = frozenset(name for names in platform.drivers.precompiled.values() for name in names)
+    newest = [(row, platform.newest_first(row.releases)[0]) for row in platform.kernels if row.default and row.releases]
+    for driver in _archive_drivers(catalog, platform):
+        for row, release in newest:
+            yield Case(values={**_kernel_values(row, release), **driver.values}, called=called)
 
 
 def _toolkits(catalog: Catalog, platform: Platform) -> Iterator[Case]:

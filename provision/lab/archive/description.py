@@ -20,6 +20,7 @@ Each = Literal[
     "kernel",
     "driver",
     "archive_driver",
+    "precompiled",
     "cuda_toolkit",
     "cuda_compat",
     "doca",
@@ -52,6 +53,13 @@ class Dkms(Frozen):
     version: str
 
 
+class Ready(Frozen):
+    """Modules that are built of `data/dkms/SOURCE` where the archive is made, signed, and put at `place`."""
+
+    source: str
+    place: str
+
+
 class Described(Frozen):
     """One package, or the same under each of `names`: the catalog's own templates, or others that it does not know.
 
@@ -73,6 +81,8 @@ class Described(Frozen):
     libraries: dict[str, str] = Field(default_factory=dict)
     """Path -> soname of a shared library without a symbol; `module` instead of a soname: an empty kernel module."""
     dkms: Dkms | None = None
+    built: Ready | None = None
+    """Kernel modules, ready to load into the one kernel `{release}`."""
     scripts: str = ""
     """Folder below `data/scripts` with maintainer scripts."""
     headers: bool = False

@@ -19,10 +19,8 @@ from provision.lab.lab import Lab
 from provision.lab.node import Node
 from provision.model import Frozen, digest
 from provision.model.openpgp import fingerprints
+from provision.model.places import STANDINS_MARK
 from provision.platforms import Platform, platform_for
-
-MARK = "/etc/provision-standins"
-"""A node that bears it has stand-ins for packages: everything that shows such a node says so."""
 
 HERE = Path(__file__).parent
 
@@ -126,7 +124,7 @@ def _repository_of(folder: str) -> Repository:
 def _furnish(node: Node, platform: Platform) -> None:
     values = {
         "place": PLACE,
-        "mark": MARK,
+        "mark": STANDINS_MARK,
         "os_release": os_release(platform),
         "told": mark(platform),
         "sources": sources("archive"),

@@ -11,7 +11,7 @@ from provision.catalog import Catalog
 from provision.lab.archive.cases import Case, cases
 from provision.lab.archive.description import Described, Dkms, Group, descriptions, repositories, text, texts
 from provision.lab.archive.ground import Ground, headers_tree
-from provision.lab.archive.package import StandIn, control
+from provision.lab.archive.package import Built, StandIn, control
 from provision.platforms import Platform
 
 Archive = dict[str, tuple[StandIn, ...]]
@@ -67,6 +67,22 @@ class _Making:
             links=links,
             libraries={path.format(**values): soname for path, soname in described.libraries.items()},
             scripts=_scripts(described, values),
+            built=self._built(described, values),
+        )
+
+    def _built(self, described: Described, values: Mapping[str, str]) -> Built | None:
+        ready = described.built
+        if ready is None:
+            return None
+        release = values["release"]
+        files, links = headers_tree(release, self.ground)
+        below = f"/usr/src/linux-headers-{release}/"
+        return Built(
+            release=release,
+            place=ready.place.format(**values),
+            source={path: filled(text, values) for path, text in texts("dkms", ready.source).items()},
+            headers={path.removeprefix(below): text for path, text in files.items()},
+            header_links={path.removeprefix(below): to for path, to in links.items() if path.startswith(below)},
         )
 
     def _values(self, described: Described, template: str) -> dict[str, str]:
@@ -82,6 +98,8 @@ class _Making:
         values["name"] = template.format(**values)
         values["self"] = (described.version or self.group.version).format(**values)
         values |= {key: value.format(**values) for key, value in described.values.items()}
+        if described.built:
+            values |= {"module": described.built.source, "module_version": values["driver"]}
         if described.dkms:
             values["module"] = described.dkms.module.format(**values)
             values["module_version"] = described.dkms.version.format(**values)

@@ -7,9 +7,20 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from provision.model import Frozen
+from provision.model.places import STANDS_FOR
 
-FIELD = "X-Provision-Stands-For"
-"""In every stand-in's control file; `dpkg-query -W -f '${X-Provision-Stands-For}'` prints it on a node."""
+
+class Built(Frozen):
+    """Modules that are compiled and signed where the archive is made, as a distribution does for one of its kernels."""
+
+    release: str
+    place: str
+    """The folder of the package that they are put in."""
+    source: dict[str, str]
+    """The module's source, by file name."""
+    headers: dict[str, str]
+    """Files and links of the kernel's headers, below their own folder."""
+    header_links: dict[str, str]
 
 
 class StandIn(Frozen):
@@ -23,9 +34,10 @@ class StandIn(Frozen):
     links: dict[str, str] = Field(default_factory=dict)
     libraries: dict[str, str] = Field(default_factory=dict)
     scripts: dict[str, str] = Field(default_factory=dict)
+    built: Built | None = None
 
     def control_file(self) -> str:
-        return f"{self.control.strip()}\n{FIELD}: {self.stands_for}\n{description(self.name)}"
+        return f"{self.control.strip()}\n{STANDS_FOR}: {self.stands_for}\n{description(self.name)}"
 
     def entries(self) -> Iterator[tuple[str, str, bool]]:
         """Path below the package's own folder, content, and whether that is what a link points to."""

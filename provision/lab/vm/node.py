@@ -8,6 +8,7 @@ from shlex import quote
 
 from provision.lab import identity, network
 from provision.lab.error import LabError
+from provision.lab.mirror import SYSTEM
 from provision.lab.node import Node, Record, Site
 from provision.lab.vm import saved
 from provision.lab.vm.emulator import DISK, MEMORY, VARIABLES, WRITTEN
@@ -68,6 +69,10 @@ class VirtualMachine(Node):
     @property
     def layers(self) -> tuple[str, ...]:
         return self.record.layers
+
+    @property
+    def system(self) -> str:
+        return SYSTEM
 
     @property
     def written(self) -> Path:

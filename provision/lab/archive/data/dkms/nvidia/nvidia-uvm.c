@@ -14,5 +14,5 @@ static void __exit end(void) { }
 module_init(begin);
 module_exit(end);
 MODULE_DESCRIPTION("stand-in for nvidia-uvm");
-MODULE_LICENSE("@licence@");
+MODULE_LICENSE("Dual MIT/GPL");
 MODULE_VERSION("@driver@");
