@@ -24,6 +24,8 @@ class Kernel(Row):
     tools: tuple[str, ...] = ()
     """What measures and sets this one kernel: perf, cpupower, turbostat."""
     metas: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """More packages that pull in a newer kernel."""
     releases: tuple[str, ...] = ()
     default: bool = True
 

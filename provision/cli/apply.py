@@ -26,6 +26,7 @@ from provision.cli.engine import (
 )
 from provision.cli.exits import Exit
 from provision.cli.progress import view
+from provision.cli.records import Record
 from provision.cli.report import declared_now
 from provision.cli.summary import NodeReport, reports
 from provision.engines.events import new_run, read
@@ -89,6 +90,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one for each option
         else:
             code = follow(pyinfra_command(inventory, chosen, dry, FULL if full else ()), run, shown.show)
     found = with_log(reports(read(run), nodes), (run / LOG).read_text(errors="replace"))
+    found = with_standins(found, Record(run))
     declared_now(inventory, nodes).keep(run)
     (run / SUMMARY).write_text("".join(f"{one.model_dump_json()}\n" for one in found))
     conclude(console, found, run, dry=dry, interrupted=code == INTERRUPTED)
@@ -132,6 +134,14 @@ def with_log(found: Sequence[NodeReport], log: str) -> tuple[NodeReport, ...]:
         else one
         for one in found
     )
+
+
+def with_standins(found: Sequence[NodeReport], run: Record) -> tuple[NodeReport, ...]:
+    """Reports that say which nodes have stand-ins, by the newest reading of each."""
+    seen = {one.node: run.snapshot(one.node, "after") or run.snapshot(one.node, "before") for one in found}
+    newest = {node: snapshot or Reading(node).load() for node, snapshot in seen.items()}
+    marked = {node: snapshot.standins for node, snapshot in newest.items() if snapshot and snapshot.standins}
+    return tuple(one.model_copy(update={"standins": marked[one.node]}) if one.node in marked else one for one in found)
 
 
 def advice(node: str, words: str) -> str:

@@ -27,6 +27,8 @@ def conclude(console: Console, found: Sequence[NodeReport], run: Path, *, dry: b
     others = [one for one in found if one.outcome != "converged"]
     if len(converged) > FEW:
         _print(console, Text(f"{len(converged)} nodes converged", "green"))
+        if marked := [one.node for one in converged if one.standins]:
+            _print(console, Text(f"  with stand-ins, not the real packages: {', '.join(marked)}", "yellow"))
     for one in [*(converged if len(converged) <= FEW else ()), *others]:
         for line in _dry(one) if dry and one.outcome == "unfinished" else told(one):
             _print(console, line)
@@ -38,6 +40,7 @@ def conclude(console: Console, found: Sequence[NodeReport], run: Path, *, dry: b
 def told(one: NodeReport) -> Iterator[Text]:
     """How one node ended."""
     yield Text.assemble((one.node, "bold"), ": ", (one.outcome, STYLES[one.outcome]), _cost(one))
+    yield from _standins(one)
     for role, seconds, done in by_role(one.operations):
         yield Text(f"  {role or 'node':<20} {seconds:8.1f} s  {_named(role, done)}".rstrip(), "dim")
     if one.not_applicable:
@@ -47,6 +50,11 @@ def told(one: NodeReport) -> Iterator[Text]:
         yield from _trouble(one)
     elif one.asked:
         yield Text(f"  {_count(one.asked, 'resource')} asked for one by one: nothing was found")
+
+
+def _standins(one: NodeReport) -> Iterator[Text]:
+    if one.standins:
+        yield from (Text(f"  {told}", "yellow") for told in one.standins.sentences)
 
 
 def _cost(one: NodeReport) -> str:
@@ -70,6 +78,7 @@ def _trouble(one: NodeReport) -> Iterator[Text]:
 
 def _dry(one: NodeReport) -> Iterator[Text]:
     yield Text.assemble((one.node, "bold"), f": {len(one.due)} due" if one.due else ": a reboot is due")
+    yield from _standins(one)
     yield from (Text(f"  boot {boot}  {resource}: {why}") for boot, resource, why in one.due)
 
 

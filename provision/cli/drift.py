@@ -16,7 +16,7 @@ from provision.cli.exits import Exit
 from provision.engines.events import new_run, read
 from provision.inventory import read_inventory
 from provision.ledger import Ledger, Reading
-from provision.model import Frozen, LedgerEntry, NodeSpec, Snapshot
+from provision.model import Frozen, LedgerEntry, NodeSpec, Snapshot, StandIns
 from provision.planning import Planned, Plans, assemble, rooms
 from provision.steps import Reboot, Step, Stop, admitted, contradictions, drift, next_step, not_applicable
 
@@ -28,10 +28,22 @@ WOULD = {
     "packages": "install and hold",
     "file": "write",
     "directory": "create",
+    "symlink": "lead there",
+    "repository": "add and fetch its index",
+    "alternatives": "choose",
+    "fragment": "set these keys",
+    "kernel-arguments": "write",
+    "module": "write, load or take out",
+    "sysctl": "write and set",
+    "group": "create",
+    "user": "create or change",
+    "archive": "fetch and unpack",
+    "gpu-setting": "set on every GPU",
     "unit": "enable, start or stop",
     "boot-entry": "make the default",
     "derived": "make anew",
     "gate": "check again",
+    "manual": "stop and ask a person",
 }
 """Kind -> what `provision apply` would do about it."""
 
@@ -65,6 +77,8 @@ class NodeDrift(Frozen):
     """What comes first, where that is not a change: a reboot, or a stop."""
     not_applicable: dict[str, str] = Field(default_factory=dict)
     hidden: dict[str, str] = Field(default_factory=dict)
+    standins: StandIns | None = Field(default=None, exclude_if=lambda found: found is None)
+    """What the node has instead of real packages."""
     reason: str = ""
     """Why nothing is known."""
 
@@ -155,6 +169,7 @@ def judge(node: str, planned: Planned, seen: Snapshot, entries: Sequence[LedgerE
         next=first,
         not_applicable={one.entry.name: one.limit for one in not_applicable(plan, seen)},
         hidden=seen.hidden,
+        standins=seen.standins,
     )
 
 
@@ -179,6 +194,8 @@ def exit_code(found: Sequence[NodeDrift]) -> Exit:
 
 def told(one: NodeDrift) -> Iterator[str]:
     yield f"{one.node}: {one.verdict}" + (f", {len(one.due)} due" if one.due else "")
+    if one.standins:
+        yield from (f"  {line}" for line in one.standins.sentences)
     if one.reason:
         yield f"  {one.reason}"
     if one.next:

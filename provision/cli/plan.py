@@ -158,7 +158,7 @@ def _planned(spec: NodeSpec, reading: Snapshot | None, nodes: Sequence[str], fou
 
 def _offered(reading: Snapshot | None) -> str:
     """What of a reading tells one kind of node from another."""
-    return reading.model_dump_json(include={"offers", "limits"}) if reading else ""
+    return reading.model_dump_json(include={"offers", "limits", "standins"}) if reading else ""
 
 
 def _explain(groups: Sequence[Group], component: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from provision.cli.console import grid, put, standard
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Choice,
     Conflict,
@@ -23,6 +24,7 @@ from provision.model import (
     Fragment,
     Frozen,
     Gate,
+    GpuSetting,
     KernelArguments,
     Limit,
     Manual,
@@ -33,6 +35,7 @@ from provision.model import (
     Repository,
     Resource,
     Snapshot,
+    StandIns,
     Symlink,
     Sysctl,
     Unit,
@@ -59,6 +62,11 @@ class Group(Frozen):
     """Empty for a node that stands in no inventory."""
     planned: Planned
     reading: Snapshot | None = None
+
+    @property
+    def standins(self) -> StandIns | None:
+        """What is not the real thing on these nodes, as far as was read."""
+        return self.reading.standins if self.reading else None
 
     @property
     def limits(self) -> frozenset[Limit]:
@@ -112,6 +120,10 @@ def what(resource: Resource) -> str:
             return _module(resource)
         case Sysctl(settings=values):
             return ", ".join(f"{setting.key}={setting.value}" for setting in values)
+        case Archive(url=url, to=to):
+            return f"{to} from {url}"
+        case GpuSetting(setting=setting, value=value):
+            return f"{setting}={value} on every GPU"
         case UserGroup(group=group):
             return f"group {group}"
         case User(user=user, groups=groups):
@@ -137,6 +149,8 @@ def _parts(group: Group) -> Iterator[RenderableType]:
     planned, boots = group.planned, group.planned.plan.boots
     yield Text(title(group.nodes), style="bold")
     yield _indented(declared(planned.spec))
+    if group.standins:
+        yield from (_indented(Text(told, style="yellow")) for told in group.standins.sentences)
     yield Text()
     yield _heading("Versions", _asked(group))
     sources = _sources(planned.stack.choices.values())

@@ -122,4 +122,5 @@ def _verification(run: Record, node: str) -> dict[str, object]:
         "checks": tuple(check for check in checks if check.node == node),
         "verify_run": run.name,
         "plan_verified": run.verified[node],
+        "verified_standins": run.summary.standins.get(node) if run.summary else None,
     }

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from provision.model import Frozen
+from provision.model import Frozen, StandIns
 
 Event: TypeAlias = Mapping[str, Any]
 Outcome = Literal["converged", "failed", "unreachable", "unfinished"]
@@ -40,6 +40,8 @@ class NodeReport(Frozen):
     not_applicable: dict[str, str] = Field(default_factory=dict)
     due: tuple[tuple[int, str, str], ...] = ()
     """Boot, resource and reason of what was due when the run began."""
+    standins: StandIns | None = None
+    """What the node is known to have instead of real packages."""
     asked: int = 0
     """Resources that were asked for one by one (`--full`), and can be: neither preconditions nor not applicable."""
 

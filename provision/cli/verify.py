@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,20 +33,22 @@ def verify(
         declared = declared_now(inventory, limit or ())
     if (folder / SUMMARY).exists():
         found = Summary.model_validate_json((folder / SUMMARY).read_text())
-        typer.echo("\n".join(line for node in found.plans for line in told(node, found.checks)))
+        typer.echo("\n".join(line for node in found.plans for line in told(node, found)))
     declared.keep(folder)
     typer.echo(f"report: {near(write_report(folder, declared))}")
     typer.echo(f"evidence: {near(folder)}")
     raise typer.Exit(code)
 
 
-def told(node: str, checks: Iterable[Check]) -> Iterator[str]:
+def told(node: str, summary: Summary) -> Iterator[str]:
     """One node's result: counts, the names of what was not asked, and the evidence of what does not hold."""
     own: dict[Outcome, list[Check]] = {}
-    for check in checks:
+    for check in summary.checks:
         if check.node == node:
             own.setdefault(check.outcome, []).append(check)
     yield f"{node}: {', '.join(f'{len(found)} {outcome}' for outcome, found in own.items()) or 'nothing was asked'}"
+    if node in summary.standins:
+        yield from (f"  {line}" for line in summary.standins[node].sentences)
     for outcome, found in own.items():
         if outcome in NOT_ASKED:
             yield f"  {outcome}: {', '.join(check.resource for check in found)}"

@@ -12,6 +12,7 @@ from shlex import quote
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -19,6 +20,7 @@ from provision.model import (
     Fragment,
     Frozen,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -33,7 +35,7 @@ from provision.model import (
     User,
 )
 from provision.model.places import RUN, STATE
-from provision.platforms import accounts, alternatives, apt, boot, fragment, repository, running
+from provision.platforms import accounts, alternatives, apt, archives, boot, fragment, gpus, repository, running
 from provision.platforms.settings import files_of
 from provision.probe import LOCK, fingerprint, program
 from provision.steps import boot_scoped, dependents, desired
@@ -43,6 +45,9 @@ LEASE_SECONDS = 30
 
 LEASE_WAIT = 150
 """Seconds to wait for another controller's run before giving up."""
+
+PROGRESS = f"{RUN}/progress"
+"""What the change that runs is at: for an engine that gets a command's output only when it has ended."""
 
 TAIL = 25
 """Lines of a failed change's log that are shown."""
@@ -92,11 +97,23 @@ def reboot_program(sender: Sender, why: str, trial: str | None) -> str:
 def _before(plan: Plan, resource: Resource) -> list[str]:
     lines = []
     if boot_scoped(plan, resource.name):
-        lines.append(_write_text(f"{STATE}/reboot-due", '"$(cat /proc/sys/kernel/random/boot_id)"'))
+        lines += _mark(resource.name)
     stamps = [f"{STATE}/derived/{quote(d.name)}" for d in dependents(plan, resource.name)]
     if stamps:
         lines.append("rm -f " + " ".join(stamps))
     return lines
+
+
+def _mark(name: str) -> list[str]:
+    """The marker: a line of this boot's boot_id and every resource that was changed in it and awaits a reboot."""
+    marker = f"{STATE}/reboot-due"
+    return [
+        "boot_id=$(cat /proc/sys/kernel/random/boot_id)",
+        f"owed=$(cat {marker} 2>/dev/null) || owed=",
+        'case "$owed " in "$boot_id "*) ;; *) owed=$boot_id ;; esac',
+        f'case "$owed " in *" "{quote(name)}" "*) ;; *) owed="$owed "{quote(name)} ;; esac',
+        _write_text(marker, '"$owed"'),
+    ]
 
 
 def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> list[str]:
@@ -137,8 +154,22 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             return [accounts.group(resource)]
         case User():
             return [accounts.user(resource)]
+        case Archive():
+            return [archives.unpack(resource)]
+        case GpuSetting():
+            return [*_files(resource), *_gpus(resource)]
         case Manual(title=title, instruction=instruction):
             return [f"echo {quote(f'{title}. {instruction}')}", "exit 1"]
+
+
+def _gpus(wanted: GpuSetting) -> list[str]:
+    """The driver tells what waits for a reboot, so the marker comes behind; who dies between finds it due again."""
+    return [
+        f"waiting=$(\n{gpus.set_to(wanted, f'{RUN}/gpus')})",
+        'if [ -n "$waiting" ]; then printf \'%s\\n\' "$waiting"',
+        *_mark(wanted.name),
+        "fi",
+    ]
 
 
 def _gate(gate: Gate) -> str:
@@ -199,8 +230,17 @@ def _derived(plan: Plan, derived: Derived) -> list[str]:
         f"rm -f {stamp}",
         f"made_from=$({fingerprint(plan, derived)})",
         f"(\nset -eu\n{derived.command}\n)" if derived.undo is None else _undoing(derived.command, derived.undo),
-        *(f"[ -e {quote(path)} ] || {{ echo {quote(path)} was not made; exit 1; }}" for path in derived.outputs),
+        *(line for path in derived.outputs for line in _made(path)),
         _write_text(stamp, f'{desired(plan, derived)}-"$made_from"'),
+    ]
+
+
+def _made(path: str) -> list[str]:
+    """It is there, and on the disk: a stamp that outlived its output in a power cut would tell of what is not there."""
+    folder = path.rpartition("/")[0] or "/"
+    return [
+        f"[ -e {quote(path)} ] || {{ echo {quote(path)} was not made; exit 1; }}",
+        f"[ ! -f {quote(path)} ] || sync {quote(path)} {quote(folder)}",
     ]
 
 
@@ -280,7 +320,7 @@ rc=$?
 if [ $rc = 0 ]; then {_ledger(sender, "ok", resource.name)}
 else {_ledger(sender, "failed", resource.name)}; {_shown(log)}; fi
 {_lease(sender)}
-rm -f {RUN}/doing
+rm -f {RUN}/doing {PROGRESS}
 exit $rc"""
 
 
@@ -291,7 +331,7 @@ def _shown(log: str) -> str:
 
 def _is_long(resource: Resource) -> bool:
     """A precondition may wait for somebody else's package work."""
-    return isinstance(resource, (Packages, Derived, Repository)) or (
+    return isinstance(resource, (Packages, Derived, Repository, Archive)) or (
         isinstance(resource, Gate) and resource.precondition
     )
 
@@ -312,7 +352,8 @@ while sleep 2 >/dev/null 2>&1; do
   line=$(tail -q -n 1 {watched} 2>/dev/null | tail -n 1 | tr '\\t' ' ' | tr -cd '[:print:]' | cut -c1-160)
   lines=$(cat {watched} 2>/dev/null | wc -l)
   seconds=$(($(date +%s) - begun))
-  printf '@progress\\t%s\\t%s\\t%s\\t%s\\t%s\\n' {node} "$seconds" "$lines" "$line" || exit 0
+  printf '@progress\\t%s\\t%s\\t%s\\t%s\\t%s\\n' {node} "$seconds" "$lines" "$line" >{PROGRESS}
+  cat {PROGRESS} || exit 0
 done
 ) </dev/null 2>/dev/null 9>&- &
 progress=$!"""

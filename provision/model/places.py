@@ -10,3 +10,9 @@ RUN = "/run/provision"
 
 LAB_MARK = "/etc/provision-lab"
 """Only a throw-away lab node bears it; only such a node may be declared without hardware."""
+
+STANDINS_MARK = "/etc/provision-standins"
+"""A node that bears it has stand-ins for packages: everything that shows such a node says so. Its first line tells."""
+
+STANDS_FOR = "X-Provision-Stands-For"
+"""In every stand-in's control file: the real package, and where that is known from; one line."""

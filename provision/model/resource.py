@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
@@ -298,6 +299,77 @@ class User(BaseResource):
     """None: whatever it has, or what the distribution gives a new account."""
 
 
+class Archive(BaseResource):
+    """A folder that is what one archive holds: fetched by the node, known by its digest, put in place whole.
+
+    Everything in it is root's, and what an earlier archive of this resource left there goes.
+    """
+
+    kind: Literal["archive"] = "archive"
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/@]+|file:)/[!-~]*[!-.0-~]$")]
+    """Without user and password; a path behind `file:` is taken as it stands. `http` will do: the digest proves it."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    to: Annotated[str, StringConstraints(pattern=r"^(/[^/\x00-\x1f]+)+$")]
+    strip: Annotated[int, Field(ge=0)] = 0
+    """Leading folders of the archive's names that are dropped: most have one, with the version in its name."""
+
+    @field_validator("to")
+    @classmethod
+    def _leads_nowhere_else(cls, value: str) -> str:
+        if {".", ".."} & set(value.split("/")):
+            raise ValueError("a path without . and .. is needed")
+        return value
+
+
+GPU_MODES = {
+    "compute-mode": ("default", "exclusive-process", "prohibited"),
+    "ecc": ("enabled", "disabled"),
+    "mig": ("enabled", "disabled"),
+}
+
+
+class GpuSetting(BaseResource):
+    """One setting of every GPU of a node, now and from every boot on.
+
+    Of every one: a GPU's number is not the same after each boot, and a node's GPUs are of one model. ECC waits for a
+    reboot. MIG does so where the driver says that it is pending, and is at once so from Hopper on.
+    """
+
+    kind: Literal["gpu-setting"] = "gpu-setting"
+    needs: tuple[Limit, ...] = ("boot", "modules", "hardware")
+    after: Literal["kernel", "driver"] | None = "driver"
+    setting: Literal["compute-mode", "power-limit", "ecc", "mig"]
+    value: str
+    """A word for a mode; whole watts for the power limit."""
+
+    @field_validator("setting", mode="before")
+    @classmethod
+    def _persistence_has_an_owner(cls, value: object) -> object:
+        if value == "persistence-mode":
+            raise ValueError(
+                "persistence mode belongs to nvidia-persistenced, which sets it back whenever it starts: declare its "
+                "unit (the role cuda_drivers does)"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _is_a_value_of_it(self) -> Self:
+        modes = GPU_MODES.get(self.setting)
+        if modes is None and not re.fullmatch("[1-9][0-9]{0,4}", self.value):
+            raise ValueError(f"{self.setting} is a number of whole watts, not {self.value!r}")
+        if modes is not None and self.value not in modes:
+            raise ValueError(f"{self.setting} is {' or '.join(modes)}, not {self.value!r}")
+        if self.boot_scoped != (self.setting == "ecc"):
+            raise ValueError("boot_scoped belongs to ecc, and to no other setting")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ecc_takes_a_reboot(cls, given: Any) -> Any:
+        is_ecc = isinstance(given, dict) and given.get("setting") == "ecc"
+        return {"boot_scoped": True, **given} if is_ecc else given
+
+
 class Manual(BaseResource):
     """What only a person can do, at a console or in a machine room. Never applied: the run stops with the instruction.
 
@@ -328,6 +400,8 @@ Resource = Annotated[
     | Sysctl
     | Group
     | User
+    | Archive
+    | GpuSetting
     | Manual,
     Field(discriminator="kind"),
 ]

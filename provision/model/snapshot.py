@@ -121,6 +121,23 @@ class Trial(Frozen):
     """Its image, its initrd or its menu entry are others now."""
 
 
+class StandIns(Frozen):
+    """What on a node bears a real package's name only. Such a node proves nothing about the real packages."""
+
+    told: str
+    """What the node's mark says of it."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Installed stand-in -> the package that it stands for, whose that is, and where it is known from."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it for a reader: the mark's words, then the packages, those of one source together."""
+        together: dict[str, list[str]] = {}
+        for name, stands_for in self.packages.items():
+            together.setdefault(stands_for.removeprefix(f"{name} "), []).append(name)
+        return (f"stand-ins: {self.told}", *(f"stand-ins {of}: {', '.join(names)}" for of, names in together.items()))
+
+
 class Snapshot(Frozen):
     """One node at one moment. `hidden`: what the reader was not allowed to see; `limits`: what the node cannot hold."""
 
@@ -139,10 +156,14 @@ class Snapshot(Frozen):
     """What `systemctl is-system-running` says; `stopping` is a node on its way into a reboot."""
     lab: bool = False
     """The node bears the lab's mark; only such a node may be declared without hardware."""
+    standins: StandIns | None = None
+    """None on every node but a lab's whose packages are not the real ones."""
     limits: frozenset[Limit] = frozenset()
     hidden: dict[str, str] = Field(default_factory=dict)
     reboot_due: str = ""
     """The boot_id in which a change was made that only a reboot makes effective."""
+    reboot_for: tuple[str, ...] = ()
+    """The resources that were changed then; none where that is not known."""
     kernels: tuple[Kernel, ...] = ()
     dangling: dict[str, str] = Field(default_factory=dict)
     """Links of /boot and / that point to no file -> what they point to."""
@@ -164,6 +185,8 @@ class Snapshot(Frozen):
     """Fragment -> its keys as they are in the file; a key that is not there is missing here."""
     users: dict[str, UserState] = Field(default_factory=dict)
     groups: frozenset[str] = frozenset()
+    gpu_settings: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """PCI address of a GPU -> what nvidia-smi calls a setting -> its value. Only what the plan names."""
     ledger: tuple[str, ...] = ()
     """The last lines of the node's own record, oldest first."""
     asked: tuple[str, ...] = ()

@@ -36,7 +36,10 @@ def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = 
     return Planned(spec=spec, stack=stack, plan=plan(context, rooms))
 
 
-NO_MATTER = {"node": "", "machine_id": "", "boot_id": "", "cmdline": "", "reboot_due": "", "stamps": {}, "ledger": ()}
+NO_MATTER = {
+    "node": "", "machine_id": "", "boot_id": "", "cmdline": "", "reboot_due": "", "reboot_for": (), "stamps": {},
+    "ledger": (),
+}  # fmt: skip
 """What of a first reading is the node's own, and decides nothing."""
 
 

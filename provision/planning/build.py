@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -16,6 +17,7 @@ from provision.model import (
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -133,7 +135,7 @@ def _turn(resource: Resource) -> int:
             return 1
         case Unit() | BootEntry() | Derived() | Gate() | Manual() | Symlink() | Alternatives():
             return 2
-        case Fragment() | Sysctl() | Group() | User():
+        case Fragment() | Sysctl() | Group() | User() | Archive() | GpuSetting():
             return 2
 
 

@@ -282,10 +282,11 @@ apt-cache pkgnames | grep -E -x -e "$names" | sort | xargs -r apt-cache madison 
     return program(body, names="|".join(extended_regex(glob) for glob in globs))
 
 
-def sources_unmixed(globs: Sequence[str]) -> str:
-    """Test: the installed packages under these names (one driver's) have one origin, and no .run installer was here.
+def sources_unmixed(patterns: Sequence[str]) -> str:
+    """Test: the installed packages of these names (a driver's) have one origin, and no .run installer was here.
 
-    Two archives package the same driver in different pieces; parts of both overwrite each other. An origin is the
+    `patterns`: extended regular expressions of whole names, in every archive that packages the driver: two archives
+    package it in different pieces, and parts of both overwrite each other. An origin is the
     `o=` of an archive's Release file, or its host where it has none; a version that no archive offers has no say.
     """
     body = """\
@@ -319,7 +320,7 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' | awk -F '|' 's
         exit 1
     }'
 """
-    return program(body, names="|".join(extended_regex(glob) for glob in globs))
+    return program(body, names="|".join(patterns))
 
 
 def none_installed(patterns: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ class AptFamily(Platform):
 
     def kernel_lock(self) -> VersionLock:
         """The metapackages that pull in the newest kernel are not installed anew, and not upgraded where they are."""
-        metas = dict.fromkeys(meta for row in self.kernels for meta in row.metas)
+        metas = dict.fromkeys(meta for row in self.kernels for meta in (*row.metas, *row.others))
         return VersionLock(KERNEL_PREFERENCES, pins.preferences(pins.pins((), never=dict.fromkeys(metas, "version *"))))
 
     def update_exceptions(self) -> VersionLock:
@@ -82,6 +82,9 @@ class AptFamily(Platform):
 
     def first_boot_is_over(self, seconds: int) -> str:
         return ready.first_boot_is_over(seconds)
+
+    def modules_can_be_signed(self) -> str:
+        return ready.modules_can_be_signed()
 
     def secure_boot_admits(self) -> str:
         return ready.secure_boot_admits()
@@ -118,7 +121,9 @@ class AptFamily(Platform):
         )
 
     def driver_sources_unmixed(self) -> str:
-        return apt.sources_unmixed(self.driver_globs())
+        # Both archives have a nvidia-modprobe, and either goes with any driver.
+        of_driver = [name for name in self.driver_package_patterns() if name not in self.drivers.modprobe]
+        return apt.sources_unmixed(of_driver)
 
     def build_modules(self, driver: str, modules: str, release: str) -> str:
         module, version = self.dkms_module(driver, modules)
@@ -132,8 +137,7 @@ class AptFamily(Platform):
         return dkms.built(self._wanted(driver, modules, release))
 
     def ready_made(self, driver: str, modules: str, release: str) -> str:
-        # The distribution's own builds bear the upstream names (NVIDIA/gpu-driver-container 06a208c, precompiled).
-        return module_files.judged(("nvidia", "nvidia-uvm", "nvidia-modeset"), driver, release, _licence(modules))
+        return module_files.judged(self.module_names(modules), driver, release, _licence(modules))
 
     def build_ofed(self, modules: Sequence[str], release: str) -> str:
         return dkms.build_all(modules, release, exports=self._ofed_exports(release)[0])

@@ -75,6 +75,11 @@ class Platform(ABC):
         names = (row.image, row.headers, *row.needs)
         return tuple(Package(name=_named(row, name, release)) for name in names)
 
+    def kernel_tools(self, release: str) -> tuple[Package, ...]:
+        """What measures and sets a kernel, where the distribution packs it per kernel. Raises: LookupError."""
+        row = self.kernel_row(release)
+        return tuple(Package(name=_named(row, name, release)) for name in row.tools)
+
     def release_of(self, package: str) -> str | None:
         """The release whose image this package is: `linux-image-R` -> `R`; None for any other package."""
         for row in self.kernels:
@@ -224,6 +229,10 @@ class Platform(ABC):
         """Test: what sets a new machine up at its first boot is done; waited for so long."""
 
     @abstractmethod
+    def modules_can_be_signed(self) -> str:
+        """Test: Secure Boot is off, or what makes the key of modules, and what enrols it, is on this node."""
+
+    @abstractmethod
     def secure_boot_admits(self) -> str:
         """Test: Secure Boot is off, or knows the key with which modules are signed on this node."""
 
@@ -293,7 +302,8 @@ class Platform(ABC):
 
     def kernel_globs(self) -> tuple[str, ...]:
         """Names, as globs, of the packages that make up kernels here, and of those that pull in the newest."""
-        return tuple(dict.fromkeys(name for row in self.kernels for name in (*_globs(row), *row.metas)))
+        found = ((*_globs(row), *_tools(row), *row.metas, *row.others) for row in self.kernels)
+        return tuple(dict.fromkeys(_flat(found)))
 
     def driver_globs(self) -> tuple[str, ...]:
         """Names, as globs, of all packages that make up a driver here."""
@@ -362,6 +372,10 @@ def at_version(driver: str, templates: Iterable[str]) -> tuple[Package, ...]:
 def _globs(row: Kernel) -> tuple[str, str]:
     """Names of images and headers of one flavour. Too wide is harmless: `release_of` reads the exact form."""
     return row.image.format(release=row.glob), row.headers.format(release=row.glob)
+
+
+def _tools(row: Kernel) -> tuple[str, ...]:
+    return tuple(name.format(release=row.glob) for name in row.tools)
 
 
 def _flat(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -25,6 +25,15 @@ printf %s "$trial" >"$scratch/trial.sources"
 apt-get -q -o Dir::Etc::SourceList="$scratch/trial.sources" -o Dir::Etc::SourceParts=/dev/null \\
     -o APT::Get::List-Cleanup=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --error-on=any update ||
     die "the repository $name is left as it was: its index cannot be fetched, or is not signed by $fingerprints"
+# Of two entries for one source that name different keys apt says "Conflicting values", and reads no source at all.
+mkdir "$scratch/parts"
+for entry in "${sources_path%/*}"/*.list "${sources_path%/*}"/*.sources; do
+    [ ! -f "$entry" ] || [ "$entry" = "$sources_path" ] || ln -s "$entry" "$scratch/parts/"
+done
+cp "$scratch/trial.sources" "$scratch/parts/provision-trial.sources"
+told=$(apt-get -q -o Dir::Etc::SourceParts="$scratch/parts" indextargets 2>&1 >/dev/null) ||
+    die "the repository $name is left as it was: with it apt could not read its sources any more. Take the other" \\
+        "entry for it away, then run again. $told"
 """
 
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -28,6 +30,7 @@ from provision.model import (
     Unit,
     User,
 )
+from provision.platforms import archives, gpus
 
 WRITTEN = "# Written by provision.\n"
 
@@ -50,6 +53,13 @@ def files_of(resource: Resource) -> tuple[File, ...]:
         case Sysctl(name=name, settings=settings):
             lines = "".join(f"{setting.key} = {setting.value}\n" for setting in settings)
             return (_file(name, f"/etc/sysctl.d/zz-provision-{name}.conf", WRITTEN + lines),)
+        case Archive(to=to):
+            return (_file(name=resource.name, path=f"{to}/{archives.STAMP}", content=archives.stamp(resource)),)
+        case GpuSetting(name=name, setting=setting):
+            if not gpus.WAYS[setting].is_forgotten:
+                return ()
+            path = f"/etc/systemd/system/{gpus.KEEPER}.d/provision-{name}.conf"
+            return (_file(name, path, WRITTEN + gpus.drop_in(resource)),)
         case Packages() | Directory() | Unit() | BootEntry() | Derived() | Gate():
             return ()
         case Symlink() | Alternatives() | Fragment() | Group() | User() | Manual():

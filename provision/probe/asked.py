@@ -6,12 +6,14 @@ from shlex import quote
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -24,7 +26,7 @@ from provision.model import (
     Unit,
     User,
 )
-from provision.platforms import fragment
+from provision.platforms import fragment, gpus
 from provision.platforms.running import in_sysfs, place
 from provision.platforms.settings import files_of
 
@@ -49,6 +51,21 @@ ask_user() {
 }
 """
 
+ASK_GPUS = r"""
+# A process of its own: the longer PATH is for it alone.
+ask_gpus() (
+  @SEARCHED@
+  command -v nvidia-smi >/dev/null || { say hidden gpu-settings "there is no nvidia-smi"; return 0; }
+  if ! answer=$(@QUERY@,"$1" 2>&1); then
+    ascii "${answer##*"$newline"}"; say hidden gpu-settings "$ascii"; return 0
+  fi
+  printf '%s\n' "$answer" | tr -d '\t\r' | plain | awk -F ', *' -v fields="$1" '
+    BEGIN { count = split(fields, field, ",") }
+    NF == count + 1 { for (n = 1; n <= count; n++) print "gpu\t" $1 "\t" field[n] "\t" $(n + 1) }'
+)
+""".replace("@SEARCHED@", gpus.SEARCHED).replace("@QUERY@", gpus.QUERY)
+"""Sent only where a plan has settings of GPUs: `ask_gpus FIELD,...`."""
+
 
 def asked_alone(resource: Resource) -> tuple[str, ...]:
     """Lines of the probe for one resource."""
@@ -69,7 +86,7 @@ def asked_alone(resource: Resource) -> tuple[str, ...]:
             return (f"gate {quote(name)} {quote(test)}",)
         case Packages() | File() | Directory() | Unit() | Derived() | Symlink() | Repository():
             return ()
-        case Gate() | BootEntry() | KernelArguments():
+        case Gate() | BootEntry() | KernelArguments() | Archive() | GpuSetting():
             return ()
 
 

@@ -8,12 +8,14 @@ from shlex import quote
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -80,7 +82,7 @@ def _input(plan: Plan, name: str) -> str:
     match resource:
         case Directory(path=path) | Fragment(path=path):
             return _path(path)
-        case File() | Repository() | KernelArguments() | Module() | Sysctl():
+        case File() | Repository() | KernelArguments() | Module() | Sysctl() | Archive() | GpuSetting():
             return "; ".join(_path(file.path) for file in files_of(resource))
         case Symlink(path=path):
             return f"readlink {quote(path)}"

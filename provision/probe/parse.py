@@ -16,6 +16,7 @@ from provision.model import (
     PackageState,
     PciDevice,
     Snapshot,
+    StandIns,
     Trial,
     UnitState,
     UserState,
@@ -34,7 +35,8 @@ FIELDS = {
     "os": 1, "arch": 1, "kernel": 1, "page_size": 1, "cmdline": 1, "boot_id": 1, "machine_id": 1, "root": 1, "state": 1,
     "lab": 1, "limit": 1, "reboot_due": 1, "boot_kernel": 3, "default_kernel": 1, "pci": 5, "stamp": 2, "ledger": 1,
     "file": 6, "unit": 3, "gate": 3, "print": 2, "package": 3, "hidden": 2, "offer": 2, "offered": 0, "busy": 1,
-    "trial": 3, "alternative": 3, "fragment": 3, "loaded": 1, "sysctl": 2, "group": 1, "user": 3,
+    "trial": 3, "gpu": 3, "alternative": 3, "fragment": 3, "loaded": 1, "sysctl": 2, "group": 1, "user": 3,
+    "standins": 1, "standin": 2,
 }  # fmt: skip
 """Line key -> number of fields."""
 
@@ -99,10 +101,12 @@ def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
     return {
         "node": node,
         **{key: _one(rows, key) for key in ("os", "arch", "kernel", "page_size", "boot_id", "machine_id")},
-        **{key: _one(rows, key, "") for key in ("cmdline", "state", "reboot_due", "default_kernel")},
+        **{key: _one(rows, key, "") for key in ("cmdline", "state", "default_kernel")},
+        **_reboot_due(rows),
         "trial": next((Trial(release=r, boot_id=b, changed=c != "same") for r, b, c in rows["trial"]), None),
         "root": _one(rows, "root") == "0",
         "lab": _one(rows, "lab", "") == "yes",
+        "standins": next((StandIns(told=told, packages=dict(rows["standin"])) for (told,) in rows["standins"]), None),
         "limits": frozenset(limit for (limit,) in rows["limit"]),
         "hidden": dict(rows["hidden"]),
         "kernels": tuple(Kernel(release=r, initrd=i, modules=m) for r, i, m in present),
@@ -122,9 +126,22 @@ def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
         "sysctls": {key: " ".join(value.split()) for key, value in rows["sysctl"]},
         "groups": frozenset(group for (group,) in rows["group"]),
         "users": {user: UserState(shell=s, groups=frozenset(groups.split())) for user, s, groups in rows["user"]},
+        "gpu_settings": _gpus(rows),
         "ledger": tuple(line for (line,) in rows["ledger"]),
         "offers": _offers(rows) if rows["offered"] else None,
     }
+
+
+def _reboot_due(rows: Rows) -> dict[str, Any]:
+    boot_id, _, names = _one(rows, "reboot_due", "").partition(" ")
+    return {"reboot_due": boot_id, "reboot_for": tuple(names.split())}
+
+
+def _gpus(rows: Rows) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for address, field, value in rows["gpu"]:
+        found[address][field] = value
+    return dict(found)
 
 
 def _one(rows: Rows, key: str, default: str | None = None) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from shlex import quote
 
-from provision.model import Derived, Directory, Packages, Plan, Unit
-from provision.model.places import LAB_MARK, STATE
-from provision.platforms import apt, boot
+from provision.model import Derived, Directory, GpuSetting, Packages, Plan, Resource, Unit
+from provision.model.places import LAB_MARK, STANDINS_MARK, STANDS_FOR, STATE
+from provision.platforms import apt, boot, gpus
+from provision.probe.asked import ASK_GPUS, asked_alone, paths
 from provision.probe.asked import FUNCTIONS as ALONE
-from provision.probe.asked import asked_alone, paths
 from provision.probe.fingerprint import fingerprints
 from provision.probe.remote import LOCK, SAY, program
 
@@ -132,6 +132,16 @@ first /etc/machine-id; say machine_id "$first"
 say root "$user"
 say state "$(systemctl is-system-running 2>/dev/null)"
 [ ! -e {LAB_MARK} ] || say lab yes
+if [ -e {STANDINS_MARK} ]; then
+  first {STANDINS_MARK}; ascii "$first"; say standins "$ascii"
+  # What may be empty comes last: a shell's `read` takes two tabs for one.
+  dpkg-query -W -f='${{db:Status-Status}}\t${{Package}}\t${{{STANDS_FOR}}}\n' 2>/dev/null |
+    while IFS="$tab" read -r installed name what; do
+      case $installed in installed | half-* | unpacked | triggers-*) ;; *) continue ;; esac
+      [ -n "$what" ] || continue
+      ascii "$what"; what=$ascii; ascii "$name"; say standin "$ascii" "$what"
+    done
+fi
 if [ -e /run/systemd/container ] || [ -e /.dockerenv ] || systemd-detect-virt -cq 2>/dev/null; then
   for limit in boot modules sysctl; do say limit $limit; done
 fi
@@ -200,6 +210,7 @@ def questions(plan: Plan) -> list[str]:
         *_together("units", [r.unit for r in resources if isinstance(r, Unit)]),
         *fingerprints(plan),
         *(line for r in resources for line in asked_alone(r)),
+        *_gpus(resources),
         *_packages(plan),
     ]
 
@@ -208,6 +219,13 @@ def _together(command: str, names: Sequence[str]) -> list[str]:
     """Few commands for many names; not one, because a shell walks through its arguments in quadratic time."""
     batches = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
     return [f"{command} {' '.join(map(quote, batch))}" for batch in batches]
+
+
+def _gpus(resources: Sequence[Resource]) -> list[str]:
+    """One question for all of them, because nvidia-smi opens every GPU for each."""
+    wanted = [resource for resource in resources if isinstance(resource, GpuSetting)]
+    names = dict.fromkeys(field for one in wanted for field in gpus.fields(one))
+    return [ASK_GPUS, f"ask_gpus {','.join(names)}"] if names else []
 
 
 def _packages(plan: Plan) -> list[str]:

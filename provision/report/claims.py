@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -16,6 +17,7 @@ from provision.model import (
     Fragment,
     Frozen,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -31,6 +33,7 @@ from provision.model import (
     User,
 )
 from provision.planning import Planned
+from provision.platforms.gpus import fields
 from provision.platforms.settings import files_of
 from provision.steps import difference, limit_of
 from provision.verify.summary import Check
@@ -129,8 +132,11 @@ def seen(resource: Resource, snapshot: Snapshot) -> str:
             return ", ".join(f"{name} {package.version} ({package.status})" for name, package in known.items())
         case Directory(path=path):
             return _file(path, snapshot)
-        case File() | Repository() | KernelArguments() | Module() | Sysctl():
+        case File() | Repository() | KernelArguments() | Module() | Sysctl() | Archive():
             return ", ".join(text for file in files_of(resource) if (text := _file(file.path, snapshot)))
+        case GpuSetting():
+            read = [(address, told.get(fields(resource)[0], "")) for address, told in snapshot.gpu_settings.items()]
+            return ", ".join(f"{address} {value}" for address, value in read)
         case Symlink(path=path):
             link = snapshot.files.get(path)
             return f"{link.type} {link.target}".strip() if link else ""

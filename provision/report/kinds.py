@@ -7,12 +7,14 @@ from typing import TypeAlias
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -51,11 +53,11 @@ def kind_of(resource: Resource) -> str:
             return "packages"
         case Gate() | Manual():
             return "gates"
-        case File() | Directory() | Symlink() | Fragment():
+        case File() | Directory() | Symlink() | Fragment() | Archive():
             return "files"
         case Repository():
             return "repositories"
-        case KernelArguments() | Module() | Sysctl() | Alternatives() | Group() | User():
+        case KernelArguments() | Module() | Sysctl() | Alternatives() | Group() | User() | GpuSetting():
             return "settings"
         case Unit():
             return "services"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from provision.model import Derived, Frozen, Gate, Manual, Resource, Snapshot
+from provision.model import Derived, Frozen, Gate, Manual, Resource, Snapshot, StandIns
 from provision.planning import Planned
 from provision.report.changes import Change, changes
 from provision.report.claims import Claim, Describe, claims, counted, own_checks
@@ -35,6 +35,13 @@ class NodeEvidence(Frozen):
     checks: tuple[Check, ...] = ()
     verify_run: str = ""
     plan_verified: str = ""
+    verified_standins: StandIns | None = None
+    """What the verification found the node to have instead of real packages."""
+
+    @property
+    def standins(self) -> StandIns | None:
+        """The same, by the newer of verification and reading."""
+        return self.verified_standins or (self.after.standins if self.after else None)
 
 
 class Trouble(Frozen):
@@ -142,6 +149,8 @@ def _remedy(resource: Resource | None) -> str:
 
 def _remarks(given: NodeEvidence) -> Iterator[str]:
     """What a reader must know before believing the page."""
+    if given.standins:
+        yield from given.standins.sentences
     if given.planned is None:
         yield "What was declared is not known here, so nothing can be told of versions and of what should be so."
         return

@@ -5,11 +5,14 @@ Each function returns what differs, in words, and nothing where nothing does.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from provision.model import (
     Alternatives,
+    Archive,
     Fragment,
+    GpuSetting,
     Group,
     KernelArguments,
     Module,
@@ -19,7 +22,9 @@ from provision.model import (
     User,
 )
 from provision.platforms import fragment as fragments
+from provision.platforms import gpus
 from provision.platforms.running import in_sysfs
+from provision.platforms.settings import files_of
 
 
 def symlink(resource: Symlink, snapshot: Snapshot) -> str:
@@ -56,6 +61,29 @@ def fragment(resource: Fragment, snapshot: Snapshot) -> str:
         elif not fragments.holds(resource, setting, seen[key]):
             told.append(f"{'.'.join(setting.key)} is {seen[key]}")
     return f"{resource.path}: {', '.join(told)}" if told else ""
+
+
+def archive(resource: Archive, snapshot: Snapshot) -> str:
+    (stamp,) = files_of(resource)
+    state = snapshot.files.get(stamp.path)
+    if state is None:
+        hidden = snapshot.hidden.get(f"file {stamp.path}")
+        return f"{stamp.path} is {hidden}" if hidden else f"{resource.to} is not there, or did not come from an archive"
+    if state.sha256 != hashlib.sha256(stamp.content.encode()).hexdigest():
+        return f"{resource.to} came from another archive than the one declared"
+    return ""
+
+
+def gpu_setting(resource: GpuSetting, snapshot: Snapshot) -> str:
+    """Judged by what is in force; by what is pending while a reboot is owed, because that is what it waits for."""
+    unread = snapshot.hidden.get("gpu-settings")
+    if unread or not snapshot.gpu_settings:
+        return f"{resource.setting} cannot be read: {unread or 'no GPU answers'}"
+    fields = gpus.fields(resource)
+    field = fields[-1] if snapshot.reboot_due == snapshot.boot_id else fields[0]
+    found = {address: told.get(field, "not there") for address, told in snapshot.gpu_settings.items()}
+    told = [f"{a} is {value}" for a, value in found.items() if gpus.plain(value) != resource.value]
+    return f"{resource.setting} of {', '.join(told)}, not {resource.value}" if told else ""
 
 
 def account(resource: Group | User, snapshot: Snapshot) -> str:

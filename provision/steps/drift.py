@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -18,6 +19,7 @@ from provision.model import (
     Fragment,
     Frozen,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Limit,
@@ -159,6 +161,10 @@ def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
             return differences.alternatives(resource, snapshot)
         case Fragment():
             return differences.fragment(resource, snapshot)
+        case Archive():
+            return differences.archive(resource, snapshot)
+        case GpuSetting():
+            return _files(resource, snapshot) or differences.gpu_setting(resource, snapshot)
         case Group() | User():
             return differences.account(resource, snapshot)
         case KernelArguments() | Module() | Sysctl():

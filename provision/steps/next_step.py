@@ -48,13 +48,14 @@ def next_step(plan: Plan, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> 
     proven = _proven_trial(plan, snapshot)
     if proven is not None:
         return proven
+    awaiting = _first_awaiting(plan, snapshot)
     for number, due in enumerate(drift(plan, snapshot)):
         unmet = _unmet_boot_gate(plan, number, snapshot)
         if unmet is not None:
             return _reboot_for_gate(plan, unmet, snapshot, ledger)
         if due:
             return _stretch(number, due, snapshot)
-        if snapshot.reboot_due == snapshot.boot_id:
+        if awaiting is not None and awaiting <= number:
             return _reboot(plan, _awaited(plan, number, snapshot), snapshot, ledger)
     return Done(not_applicable=not_applicable(plan, snapshot))
 
@@ -71,11 +72,23 @@ def _stretch(boot: int, due: tuple[Due, ...], snapshot: Snapshot) -> Stretch | S
     return Stop(reason=f"{person.title}{evidence}. {person.instruction}")
 
 
+def _first_awaiting(plan: Plan, snapshot: Snapshot) -> int | None:
+    """The first boot of which a change waits for a reboot; the very first where it is not known of which.
+
+    A later boot that was cut is finished before the reboot that it asks for: rebooted first, it would have to be twice.
+    """
+    if snapshot.reboot_due != snapshot.boot_id:
+        return None
+    boots = {entry.name: number for number, boot in enumerate(plan.boots) for entry in boot}
+    return min((boots.get(name, 0) for name in snapshot.reboot_for), default=0)
+
+
 def _awaited(plan: Plan, boot: int, snapshot: Snapshot) -> str:
     """What the running kernel lacks of what was carried out up to this boot; or else that something was."""
     free = snapshot.model_copy(update={"reboot_due": ""})
     entries = [entry.resource for done in plan.boots[: boot + 1] for entry in done]
-    awaited = [r for r in entries if r.boot_scoped and not isinstance(r, Gate) and limit_of(r, snapshot) is None]
+    waits = [r for r in entries if (r.boot_scoped or r.name in snapshot.reboot_for) and not isinstance(r, Gate)]
+    awaited = [r for r in waits if limit_of(r, snapshot) is None]
     lacking = [text for r in awaited if (text := difference(plan, r, free))]
     return "; ".join(lacking) or "a change made since the last boot takes effect with a reboot"
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -50,12 +52,12 @@ def _input(plan: Plan, name: str) -> str:
     match resource:
         case Derived():
             return desired(plan, resource)
-        case KernelArguments():
-            # What they come to: a source in better words must not cost a reboot.
+        case KernelArguments() | Archive():
+            # What they come to: a source in better words must not cost a reboot, nor a mirror a rebuild.
             return "\n".join(canonical(file) for file in files_of(resource))
         case Packages() | File() | Directory() | Unit() | BootEntry() | Gate() | Repository() | Symlink():
             return canonical(resource)
-        case Alternatives() | Fragment() | Module() | Sysctl() | Group() | User() | Manual():
+        case Alternatives() | Fragment() | Module() | Sysctl() | Group() | User() | Manual() | GpuSetting():
             return canonical(resource)
 
 

@@ -7,6 +7,7 @@ Asserted by raising, not by `assert`, so that `python -O` does not make them pas
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -17,12 +18,14 @@ from testinfra.host import Host
 
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     KernelArguments,
     Manual,
@@ -37,6 +40,7 @@ from provision.model import (
     User,
 )
 from provision.model.places import STATE
+from provision.platforms.gpus import SEARCHED
 from provision.platforms.settings import files_of
 from provision.steps import desired
 from provision.verify.grub import default_release
@@ -47,6 +51,14 @@ KERNEL_LINKS = ("/vmlinuz", "/boot/vmlinuz")
 
 ENVIRONMENT = "export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; "
 """Gates are written for this; a plain ssh command has a user's PATH."""
+
+GPU_ELEMENTS = {
+    "compute-mode": "compute_mode",
+    "power-limit": "requested_power_limit",
+    "ecc": "current_ecc",
+    "mig": "current_mig",
+}
+"""As nvidia-smi of driver 580 has them (recorded on an H200, 2026-11-21). Of the power limit the GPU's comes first."""
 
 ENABLED = frozenset({"enabled", "enabled-runtime"})
 UNCHANGING = frozenset({"static", "indirect", "generated", "transient", "alias"})
@@ -93,6 +105,10 @@ def assert_resource(host: Host, plan: Plan, resource: Resource) -> str:
             return assert_group(host, resource)
         case User():
             return assert_user(host, resource)
+        case Archive():
+            return assert_archive(host, resource)
+        case GpuSetting():
+            return assert_gpu_setting(host, resource)
 
 
 def assert_packages(host: Host, resource: Packages) -> str:
@@ -278,6 +294,36 @@ def assert_user(host: Host, resource: User) -> str:
     if resource.shell is not None and user.shell != resource.shell:
         told.append(f"{resource.user} has the shell {user.shell}, not {resource.shell}")
     return _judged(told, f"in {', '.join(belongs)}")
+
+
+def assert_archive(host: Host, resource: Archive) -> str:
+    """The folder is there, and what stands in it says from which archive it came."""
+    if host.file(resource.to).is_symlink or not host.file(resource.to).is_directory:
+        return _judged([_not_a(host, resource.to, "directory")], "")
+    assert_files(host, resource)
+    return f"{resource.to} came from {resource.sha256[:16]}"
+
+
+def assert_gpu_setting(host: Host, resource: GpuSetting) -> str:
+    """By nvidia-smi's XML, where the probe asks for single values. What is pending is not in force."""
+    assert_files(host, resource)
+    answer = host.run(f"{ENVIRONMENT}{SEARCHED}; nvidia-smi -q -x")
+    if answer.rc != 0:
+        return _judged([f"nvidia-smi does not answer: {_last_line(answer.stdout) or _last_line(answer.stderr)}"], "")
+    element = GPU_ELEMENTS[resource.setting]
+    read = {}
+    for gpu in answer.stdout.split('<gpu id="')[1:]:
+        value = re.search(f"<{element}>(.*?)</{element}>", gpu)
+        read[gpu.partition('"')[0]] = value[1] if value else "not there"
+    wrong = {address: value for address, value in read.items() if not _is_set(value, resource.value)}
+    told = [f"{resource.setting} of {address} is {value}, not {resource.value}" for address, value in wrong.items()]
+    return _judged(told if read else ["there is no GPU"], ", ".join(f"{a} {value}" for a, value in read.items()))
+
+
+def _is_set(seen: str, wanted: str) -> bool:
+    """`Exclusive_Process` is `exclusive-process`, `700.00 W` is `700`."""
+    number = re.fullmatch(r"(\d+)\.0+ W", seen.strip())
+    return (number[1] if number else seen.strip().lower().replace("_", "-")) == wanted
 
 
 def assert_files(host: Host, resource: Resource) -> None:

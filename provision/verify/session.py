@@ -14,12 +14,13 @@ from testinfra.host import Host
 
 from provision.inventory import WrongInventory
 from provision.ledger import state
-from provision.model import Entry, Gate, Limit, Resource
+from provision.model import Entry, Gate, Limit, Resource, StandIns
 from provision.planning import BrokenRole, Planned, Plans, Room, WrongVariables, rooms
 from provision.stack import NoFit
 from provision.verify.limits import limits_of
 from provision.verify.nodes import Target, planned, resources, targets
 from provision.verify.ssh import disconnect, host_spec, ssh_config
+from provision.verify.standins import standins_of
 from provision.verify.summary import Check, Outcome, Summary
 
 REACHED = "reached"
@@ -43,6 +44,7 @@ class VerifySession:
         self._rooms = rooms
         self._unreached: dict[str, str] = {}
         self._limits: dict[str, frozenset[Limit]] = {}
+        self._standins: dict[str, StandIns | None] = {}
         self._checks: list[Check] = []
         self._ssh_config: Path | None = None
 
@@ -147,6 +149,7 @@ class VerifySession:
             if dict(item.user_properties)["resource"] == REACHED:
                 pytest.fail(self._unreached[node], pytrace=False)
             pytest.skip(UNREACHED)
+        item.user_properties += self._marks(host, node)
         resource = self._resource(item, node)
         found = self._limits_of(host)
         limit = next((need for need in _needs(item, resource) if need in found), None)
@@ -154,6 +157,13 @@ class VerifySession:
             pytest.skip(f"{NOT_APPLICABLE}{limit}")
         if isinstance(resource, Gate) and resource.precondition:
             pytest.skip(PRECONDITION)
+
+    def _marks(self, host: Host, node: str) -> list[tuple[str, str]]:
+        """What every check of a node with stand-ins says in the JUnit file, which knows of checks only."""
+        if node not in self._standins:
+            self._standins[node] = standins_of(host)
+        found = self._standins[node]
+        return [("stand-ins", found.told)] if found else []
 
     def _resource(self, item: pytest.Item, node: str) -> Resource | None:
         name = _params(item).get("resource_name")
@@ -177,7 +187,8 @@ class VerifySession:
         # A worker of pytest-xdist knows its own part only.
         if file is not None and not hasattr(session.config, "workerinput"):
             digests = {name: one.plan.digest for name, one in self._plans.items()}
-            summary = Summary(plans=digests, checks=tuple(self._checks))
+            standins = {name: found for name, found in self._standins.items() if found}
+            summary = Summary(plans=digests, checks=tuple(self._checks), standins=standins)
             Path(file).write_text(summary.model_dump_json(indent=1) + "\n")
 
     def pytest_unconfigure(self) -> None:

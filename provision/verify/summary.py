@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from provision.model import Frozen
+from provision.model import Frozen, StandIns
 
 Outcome = Literal["holds", "fails", "not applicable", "skipped", "unknown"]
 
@@ -29,12 +29,15 @@ class Summary(Frozen):
     plans: dict[str, str] = Field(default_factory=dict)
     """Node -> digest of the plan that it was verified against."""
     checks: tuple[Check, ...]
+    standins: dict[str, StandIns] = Field(default_factory=dict)
+    """Node -> what it has instead of real packages; only nodes that have any."""
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
         every = list(parts)
         plans = {node: digest for part in every for node, digest in part.plans.items()}
-        return cls(plans=plans, checks=tuple(check for part in every for check in part.checks))
+        standins = {node: found for part in every for node, found in part.standins.items()}
+        return cls(plans=plans, standins=standins, checks=tuple(check for part in every for check in part.checks))
 
     @property
     def exit_code(self) -> int:

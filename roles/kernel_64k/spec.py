@@ -45,6 +45,9 @@ class Kernel64k(Role):
     trial_minutes: int = Field(
         default=10, ge=2, le=60, description="minutes after which a new kernel that was not confirmed resets the node"
     )
+    tools: bool = Field(
+        default=True, description="install the kernel's own tools (perf, cpupower) where the distribution has them"
+    )
     fallback_kernels: int = Field(
         default=1, ge=1, description="older kernels that stay once the new one runs and is the default"
     )
@@ -70,9 +73,8 @@ class Kernel64k(Role):
         arguments = tuple(self._arguments(ctx))
         if arguments:
             yield KernelArguments(name="kernel-arguments", arguments=arguments)
-        yield Packages(
-            name="kernel-packages", packages=ctx.platform.kernel_packages(release), hold=True, boot_scoped=True
-        )
+        packages = (*ctx.platform.kernel_packages(release), *(ctx.platform.kernel_tools(release) if self.tools else ()))
+        yield Packages(name="kernel-packages", packages=packages, hold=True, boot_scoped=True)
         yield from boot_files(
             ctx,
             inputs=("kernel-packages", "trial-dead-man"),

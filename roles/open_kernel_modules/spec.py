@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from provision.catalog import DriverNames
-from provision.model import Derived, File, Gate, Manual, Package, Packages, Repository, Resource, SigningKey
-from provision.planning import Context, NoPlan, Role, boot_files
+from provision.model import Derived, File, Gate, Manual, Package, Packages, Resource
+from provision.planning import Context, NoPlan, Role, boot_files, vendor_repository
 from provision.platforms import packages_of, precompiled_modules
 
 # Read in dkms 3.2.2 of Debian 13: /usr/lib/dkms/common.postinst and `dkms autoinstall` (2026-11-21).
@@ -90,8 +90,11 @@ class OpenKernelModules(Role):
             name="peer-memory-fits",
             test=ctx.platform.peer_memory_fits(flavour, release),
             expect="nvidia-peermem was built against the OFED that is installed, where one is",
-            remedy="OFED was changed by hand: run again, which builds the driver's modules anew; ready-made modules "
-            "know no OFED, so choose open_kernel_modules_origin=dkms or doca_ofed_profile=inbox",
+            remedy="OFED was changed by hand: run again, which builds the driver's modules anew. Where that does not "
+            "do, OFED's build left no symbol versions, or old ones, in /usr/src/ofa_kernel: "
+            "`dkms remove mlnx-ofed-kernel/VERSION --all` (`dkms status` tells the version), then run again, which "
+            "builds both in their order. Ready-made modules know no OFED: choose open_kernel_modules_origin=dkms or "
+            "doca_ofed_profile=inbox",
             proves=built,
         )
         yield from boot_files(ctx, inputs=("rival-drivers", "module-options", "module-packages", *built))
@@ -108,8 +111,8 @@ class OpenKernelModules(Role):
             content=self._options(ctx),
             boot_scoped=True,
         )
-        if self.key is not None:
-            yield self._repository(ctx, self.key)
+        places = {"os": ctx.spec.os.replace(".", ""), "arch": VENDOR_ARCH[ctx.platform.arch]}
+        yield from vendor_repository("open_kernel_modules", "driver-repository", self, "./", places)
         lock = self._lock(ctx, packages)
         if lock is not None:
             yield lock
@@ -118,11 +121,12 @@ class OpenKernelModules(Role):
         driver, flavour = ctx.stack.version("driver"), ctx.stack.version("modules")
         try:
             if self.origin == "precompiled":
+                _refuse_what_needs_source(ctx)
                 return precompiled_modules(ctx.platform, driver, flavour, ctx.stack.version("kernel")).packages
             named = packages_of(ctx.platform, "modules", driver, ctx.spec.driver_repository, flavour)
         except LookupError as error:
             raise NoPlan(f"open_kernel_modules: {error.args[0]}") from None
-        dkms, _ = ctx.platform.dkms_module(driver, flavour)
+        dkms, _version = ctx.platform.dkms_module(driver, flavour)
         if isinstance(named.row, DriverNames) and named.row.dkms.get(flavour) != dkms:
             raise NoPlan(
                 f"what DKMS calls the modules of NVIDIA's repository for {ctx.platform.os.name} is not in the catalog, "
@@ -138,15 +142,6 @@ class OpenKernelModules(Role):
             user = packages_of(ctx.platform, "driver", driver, ctx.spec.driver_repository).packages
             lock = ctx.platform.version_lock((*packages, *user))
         return None if lock is None else File(name="driver-lock", path=lock.path, content=lock.content)
-
-    def _repository(self, ctx: Context, key: str) -> Repository:
-        where = self.url.format(os=ctx.spec.os.replace(".", ""), arch=VENDOR_ARCH[ctx.platform.arch])
-        return Repository(
-            name="driver-repository",
-            uris=(where,),
-            suites=("./",),
-            key=SigningKey(armour=key, fingerprints=self.key_fingerprints),
-        )
 
     def _options(self, ctx: Context) -> str:
         chosen = (
@@ -182,13 +177,23 @@ class OpenKernelModules(Role):
             name="modules-built",
             test=ctx.platform.ready_made(driver, ctx.stack.version("modules"), release),
             expect=f"signed modules {driver} are installed for kernel {release}",
-            remedy="The distribution has other modules for this kernel: pin that driver, or take "
-            "open_kernel_modules_origin=dkms",
+            remedy="If a file is damaged or gone, `apt-get install --reinstall` of the package brings it back; if one "
+            "of dkms hides it, `dkms remove` takes that off; if the distribution has another driver for this kernel, "
+            "pin that one, or take open_kernel_modules_origin=dkms",
+        )
+
+
+def _refuse_what_needs_source(ctx: Context) -> None:
+    """Raises: NoPlan. Ready-made modules come without the source that GDRCopy is compiled against."""
+    if "gdrcopy" in ctx.spec.features:
+        raise NoPlan(
+            "open_kernel_modules: gdrcopy is compiled against the driver's source, which ready-made modules do not "
+            "bring; take open_kernel_modules_origin=dkms, or leave the feature gdrcopy out"
         )
 
 
 def _enrolment(ctx: Context) -> Manual:
-    """It stands behind the boot's files: whoever enrols a key restarts the node, and it must boot."""
+    """Behind the build, which makes the key, and the boot's files: whoever enrols it restarts, and it must boot."""
     return Manual(
         name="module-key-enrolment",
         title="Secure Boot does not know the key that dkms signed the modules with",

@@ -70,11 +70,10 @@ class Preflight(Role):
         )
         yield Gate(
             name="preflight-secure-boot",
-            test=ctx.platform.secure_boot_admits(),
-            expect="Secure Boot is off, or knows the key with which modules are signed here",
-            remedy="Turn Secure Boot off in the firmware, or enrol the key: `mokutil --import KEY` (Debian: "
-            "/var/lib/dkms/mok.pub, Ubuntu: `update-secureboot-policy --enroll-key`), reboot, and confirm it at the "
-            "machine's console, which nobody can do over ssh; then run again",
+            test=ctx.platform.modules_can_be_signed(),
+            expect="Secure Boot is off, or modules can be signed here and their key be enrolled",
+            remedy="Install what is named, or turn Secure Boot off in the firmware; then run again. The key itself is "
+            "made with the modules: how to enrol it is told then",
             needs=("boot", "modules"),
             precondition=True,
         )

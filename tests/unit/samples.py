@@ -11,6 +11,7 @@ from typing import Any
 from provision.model import (
     Alternatives,
     AlternativeState,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -20,6 +21,7 @@ from provision.model import (
     Fragment,
     Gate,
     GateState,
+    GpuSetting,
     Group,
     KernelArgument,
     KernelArguments,
@@ -45,12 +47,13 @@ from provision.model import (
 )
 from provision.model.machine import LoadedModule
 from provision.model.openpgp import fingerprints
-from provision.platforms import fragment
+from provision.platforms import fragment, gpus
 from provision.platforms.settings import files_of
 from provision.steps import desired
 
 VERSION = "1.2.3-artificial"
 RELEASE = "1.2.3-artificial-64k"
+GPU = "00000000:06:00.0"
 OLD_RELEASE = "1.0.0-artificial"
 
 
@@ -93,6 +96,9 @@ SETTINGS: tuple[Resource, ...] = (
     Sysctl(name="network", settings=(SysctlSetting(key="net.ipv4.tcp_rmem", value="1 2 3"),)),
     Group(name="people", group="people", system=True),
     User(name="account", user="daemon-user", system=True, groups=("people", "video"), shell="/usr/sbin/nologin"),
+    Archive(name="tool", url="https://example.org/tool-1.tar.gz", sha256="5" * 64, to="/opt/it's a tool", strip=1),
+    GpuSetting(name="watts", setting="power-limit", value="600"),
+    GpuSetting(name="one-context", setting="compute-mode", value="exclusive-process"),
     Manual(name="enrolled", title="the key is enrolled", instruction="Enrol it at the console.", test="true # it's"),
 )
 """One or more of every kind that is not a file, package, unit, or consequence."""
@@ -133,8 +139,11 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             status = "hi" if hold else "ii"
             states = {p.name: PackageState(version=p.version.replace("*", "1"), status=status) for p in packages}
             return _with(snapshot, "packages", states)
-        case File() | Repository():
+        case File() | Repository() | Archive():
             return _written(resource, snapshot)
+        case GpuSetting(value=value):
+            told = snapshot.gpu_settings.get(GPU, {}) | dict.fromkeys(gpus.fields(resource), value)
+            return _with(_written(resource, snapshot), "gpu_settings", {GPU: told})
         case KernelArguments(arguments=arguments):
             words = " ".join([snapshot.cmdline, *(argument.word for argument in arguments)])
             return _written(resource, snapshot).model_copy(update={"cmdline": words})
@@ -170,6 +179,12 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             return _with(snapshot, "stamps", {name: f"{desired(wanted, resource)}-{print_}"})
         case Gate(name=name) | Manual(name=name):
             return _with(snapshot, "gates", {name: GateState(holds=True)})
+
+
+def marked(snapshot: Snapshot, name: str) -> Snapshot:
+    """The machine when a change of this name that awaits a reboot has begun."""
+    before = snapshot.reboot_for if snapshot.reboot_due == snapshot.boot_id else ()
+    return snapshot.model_copy(update={"reboot_due": snapshot.boot_id, "reboot_for": (*before, name)})
 
 
 def _written(resource: Resource, snapshot: Snapshot) -> Snapshot:

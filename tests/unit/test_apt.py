@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provision.model import Package
-from provision.platforms import apt
+from provision.platforms import apt, platform_for
 from provision.platforms.shell import program
 
 needs_dpkg = pytest.mark.skipif(shutil.which("apt-cache") is None, reason="needs apt")
@@ -58,7 +58,7 @@ def replay(path: Path, name: str, output: str) -> None:
         apt.locks_free(),
         apt.chosen(WANTED),
         apt.offers(["linux-image-*+deb?-amd64"]),
-        apt.sources_unmixed(["libnvidia-*"]),
+        apt.sources_unmixed(["libnvidia-.*"]),
     ],
 )
 def test_every_program_is_posix_shell(text: str) -> None:
@@ -129,27 +129,38 @@ def test_consistency_of_dpkg(tmp_path: Path, states: str, evidence: str) -> None
     assert (result.stdout.strip(), result.returncode) == (evidence, 0 if "is consistent" in evidence else 1)
 
 
+def installed(path: Path, origins: dict[str, str]) -> None:
+    """Packages that are installed, each from an archive of this origin."""
+    replay(path, "dpkg-query", "ii |dpkg\n" + "".join(f"hi |{name}\n" for name in origins))
+    sources = "Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n"
+    for number, (name, origin) in enumerate(origins.items()):
+        source = f"http://{number}.example/ x amd64 Packages"
+        sources += f" 500 {source}\n     release v=13,o={origin},a=stable\n     origin {number}.example\n"
+        table = f"{name}:\n  Installed: 1\n  Candidate: 1\n  Version table:\n *** 1 500\n        500 {source}\n"
+        (path / name).write_text(table)
+    (path / "sources").write_text(f"{sources}Pinned packages:\n")
+    (path / "apt-cache").write_text(f'#!/bin/sh\nshift\ncd "{path}" && cat ${{@:-sources}}\n')
+    (path / "apt-cache").chmod(0o755)
+
+
 @pytest.mark.parametrize(
     ("second_origin", "holds"), [("Debian", True), ("NVIDIA", False)], ids=["one archive", "two archives"]
 )
 def test_parts_of_one_driver_from_two_archives_are_refused(tmp_path: Path, second_origin: str, holds: bool) -> None:
-    replay(tmp_path, "dpkg-query", "ii |libcuda1\nhi |nvidia-smi\nii |dpkg\n")
-    sources = (
-        "Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n"
-        " 500 http://a.example/debian trixie/non-free amd64 Packages\n"
-        "     release v=13,o=Debian,a=stable\n     origin a.example\n"
-        " 500 http://b.example/cuda  Packages\n"
-        f"     release o={second_origin},l=x\n     origin b.example\nPinned packages:\n"
-    )
-    table = "{name}:\n  Installed: 1\n  Candidate: 1\n  Version table:\n *** 1 500\n        500 {url} Packages\n"
-    packages = table.format(name="libcuda1", url="http://a.example/debian trixie/non-free amd64") + table.format(
-        name="nvidia-smi", url="http://b.example/cuda "
-    )
-    (tmp_path / "apt-cache").write_text(f'#!/bin/sh\n[ $# -gt 1 ] && echo "{packages}" || echo "{sources}"\n')
-    (tmp_path / "apt-cache").chmod(0o755)
-    result = run(apt.sources_unmixed(["libcuda*", "nvidia-*"]), tmp_path)
+    installed(tmp_path, {"libcuda1": "Debian", "nvidia-smi": second_origin})
+    result = run(apt.sources_unmixed(["libcuda.*", "nvidia-.*"]), tmp_path)
     assert result.returncode == (0 if holds else 1), result.stdout
     assert holds or {"libcuda1 from Debian", "nvidia-smi from NVIDIA"} == set(result.stdout.strip().split(", "))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "holds"),
+    [("libnvidia-compute-580", False), ("nvidia-open", False), ("nvidia-modprobe", True), ("cuda-toolkit-13-0", True)],
+)
+def test_a_part_of_nvidias_driver_beside_ubuntus_is_refused(tmp_path: Path, theirs: str, holds: bool) -> None:
+    installed(tmp_path, {"libnvidia-compute-580-server": "Ubuntu", theirs: "NVIDIA"})
+    result = run(platform_for("ubuntu24.04", "x86_64").driver_sources_unmixed(), tmp_path)
+    assert result.returncode == (0 if holds else 1), result.stdout
 
 
 @needs_dpkg

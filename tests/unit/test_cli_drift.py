@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from samples import converged, machine
+from samples import SETTINGS, converged, machine, plan
 from typer.testing import CliRunner
 
-from provision.cli.drift import DriftReport, NodeDrift, app, exit_code, judge, textfile
+from provision.cli.drift import WOULD, DriftReport, NodeDrift, app, exit_code, judge, textfile
 from provision.cli.exits import Exit
 from provision.inventory import read_inventory
-from provision.model import Snapshot
+from provision.model import NodeSpec, Resource, Snapshot, Stack
 from provision.planning import Planned, assemble, rooms
 
 INVENTORY = """\
@@ -51,6 +52,17 @@ def test_what_differs_is_told_with_what_would_be_done(planned: Planned) -> None:
     assert seen.verdict == "drift"
     assert (rivals.boot, rivals.role, rivals.would) == (1, "open_kernel_modules", "write")
     assert rivals.differs.endswith("is missing")
+
+
+@pytest.mark.parametrize("resource", SETTINGS, ids=lambda resource: resource.kind)
+def test_every_kind_that_differs_is_told(resource: Resource) -> None:
+    wanted = Planned(spec=NodeSpec(os="debian13", arch="x86_64"), stack=Stack(choices={}), plan=plan([resource]))
+    (due,) = judge("n1", wanted, machine(), ()).due
+    assert (due.kind, due.would) == (resource.kind, WOULD[resource.kind])
+
+
+def test_there_is_a_word_for_every_kind() -> None:
+    assert WOULD.keys() == {kind.model_fields["kind"].default for kind in get_args(get_args(Resource)[0])}
 
 
 def test_a_reboot_that_is_due_is_drift_though_no_resource_differs(planned: Planned) -> None:

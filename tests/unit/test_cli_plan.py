@@ -193,6 +193,9 @@ SETTINGS_IN_WORDS = (
     "net.ipv4.tcp_rmem=1 2 3",
     "group people",
     "user daemon-user in people, video",
+    "/opt/it's a tool from https://example.org/tool-1.tar.gz",
+    "power-limit=600 on every GPU",
+    "compute-mode=exclusive-process on every GPU",
     "the key is enrolled",
 )
 GATE = Gate(name="g", test="true", expect="it holds", remedy="-", needs=("boot",), boot_scoped=True)

@@ -118,6 +118,21 @@ def test_an_installed_module_is_told_with_its_licence(tmp_path: Path) -> None:
     assert result.stdout == f"tiny/1.0 is installed for kernel {RELEASE}: 1 modules, licence Dual MIT/GPL\n"
 
 
+@pytest.mark.parametrize(("licence", "holds"), [("NVIDIA", True), ("Dual*", False)])
+def test_the_first_module_tells_the_flavour(tmp_path: Path, licence: str, holds: bool) -> None:
+    """Licences of Debian's proprietary modules: NVIDIA for the first, MIT and others for those beside it."""
+    modules = installed_module(tmp_path, "", INSTALLED)
+    (modules / "updates/dkms/tiny-drm.ko.xz").write_text("a module")
+    (modules / "modules.dep").write_text(
+        "updates/dkms/tiny.ko.xz:\nupdates/dkms/tiny-drm.ko.xz: updates/dkms/tiny.ko.xz\n"
+    )
+    first, other = (GOOD.replace("Dual MIT/GPL", told) for told in ("NVIDIA", "MIT"))
+    (tmp_path / "modinfo").write_text(f"#!/bin/sh\ncase $1 in *-drm*) echo '{other}' ;; *) echo '{first}' ;; esac\n")
+    result = judged(tmp_path, wanted=TINY._replace(files=("tiny", "tiny-drm"), licence=licence))
+    assert (result.returncode == 0) is holds, result.stderr
+    assert "2 modules, licence NVIDIA" in result.stdout or "has licence NVIDIA, not Dual*" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("modinfo", "status", "reason"),
     [

@@ -143,6 +143,10 @@ class TestModules:
         assert "module-build" not in made.by_name
         assert "module-key-enrolment" not in made.by_name
 
+    def test_gdrcopy_needs_the_source_that_ready_made_modules_lack(self) -> None:
+        with pytest.raises(NoPlan, match="gdrcopy is compiled against the driver's source"):
+            plan(gpu="H100", features=["gdrcopy"], variables={"open_kernel_modules": {"origin": "precompiled"}})
+
     def test_where_the_distribution_has_no_ready_made_ones_the_plan_says_so(self) -> None:
         with pytest.raises(NoPlan, match=r"no ready-made kernel modules of a driver are known .* Debian 13"):
             plan(os="debian13", arch="x86_64", gpu="H100", variables={"open_kernel_modules": {"origin": "precompiled"}})

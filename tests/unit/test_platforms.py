@@ -40,6 +40,9 @@ def test_a_release_and_its_packages_belong_together(row: Kernel, release: str) -
     packages = [package.name for package in platform.kernel_packages(release)]
     assert packages[:2] == [f"linux-image-{release}", f"linux-headers-{release}"]
     assert not any("{" in name for name in packages)
+    assert [package.name for package in platform.kernel_tools(release)] == (
+        [f"linux-tools-{release}"] if row.os.startswith("ubuntu") else []
+    )
     assert platform.release_of(packages[0]) == release
     assert platform.release_of(packages[1]) is None
     assert platform.page_size(release) == row.page_size
@@ -150,3 +153,12 @@ def test_the_branch_in_a_package_name_is_the_versions_own() -> None:
     names = [package.name for package in (*platform.driver_kernel_packages(ours), *platform.driver_user_packages(ours))]
     offers = dict.fromkeys(names, (f"{ours}.1.02-0ubuntu0.24.04.1", f"{other}.3.04-0ubuntu0.24.04.1"))
     assert platform.offered_drivers(offers, "open") == (f"{ours}.1.02",)
+
+
+@pytest.mark.parametrize("os", ["ubuntu22.04", "ubuntu24.04"])
+def test_no_metapackage_brings_a_newer_kernel_by_itself(os: str) -> None:
+    platform = platform_for(os, "x86_64")
+    newer = f"linux-image-generic-hwe-{os.removeprefix('ubuntu')}"
+    assert newer in platform.kernel_globs(), "an unattended update leaves it alone"
+    stanza = next(text for text in platform.kernel_lock().content.split("\n\n") if newer in text)
+    assert "Pin-Priority: -1" in stanza

@@ -162,11 +162,11 @@ class TestForReal:
 
     def test_stamps_marker_and_ledger_come_back(self, here: Here, shell: list[str]) -> None:
         (here.state / "derived" / "initrd").write_text("0123-4567\n")
-        (here.state / "reboot-due").write_text("some-boot\n")
+        (here.state / "reboot-due").write_text("some-boot initrd modules\n")
         (here.state / "ledger").write_text("".join(f"line {n}\n" for n in range(20)))
         snapshot = here.snapshot(shell=shell)
         assert snapshot.stamps == {"initrd": "0123-4567"}
-        assert snapshot.reboot_due == "some-boot"
+        assert (snapshot.reboot_due, snapshot.reboot_for) == ("some-boot", ("initrd", "modules"))
         assert snapshot.ledger == tuple(f"line {n}" for n in range(12, 20))
 
     @needs_root

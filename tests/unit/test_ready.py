@@ -24,11 +24,11 @@ def tool(root: Path, name: str, body: str) -> None:
     (root / "bin" / name).chmod(0o755)
 
 
-def run(root: Path, text: str) -> tuple[int, str]:
+def run(root: Path, text: str, path: str = "") -> tuple[int, str]:
     for place in ("/sys/", "/var/lib/", "/etc/"):
         text = text.replace(f" {place}", f" {root}{place}").replace(f"={place}", f"={root}{place}")
-    environment = {"PATH": f"{root}/bin:/usr/bin:/bin", "LC_ALL": "C"}
-    done = subprocess.run(["sh", "-euc", text], capture_output=True, text=True, env=environment, check=False)
+    environment = {"PATH": path or f"{root}/bin:/usr/bin:/bin", "LC_ALL": "C"}
+    done = subprocess.run(["/bin/sh", "-euc", text], capture_output=True, text=True, env=environment, check=False)
     assert done.stderr == ""
     return done.returncode, done.stdout.strip()
 

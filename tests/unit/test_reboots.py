@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from samples import carried_out, machine, noted
+from samples import carried_out, machine, marked, noted
 
 from provision.model import Gate, GateState, LedgerEntry, Manual, NodeSpec, Plan, Snapshot
 from provision.planning import assemble, rooms
@@ -13,7 +13,7 @@ from provision.steps import Done, Reboot, Stop, Stretch, boot_scoped, drift, nex
 def carry_out(plan: Plan, step: Stretch, snapshot: Snapshot) -> Snapshot:
     for due in step.due:
         if boot_scoped(plan, due.entry.name):
-            snapshot = snapshot.model_copy(update={"reboot_due": snapshot.boot_id})
+            snapshot = marked(snapshot, due.entry.name)
         snapshot = carried_out(plan, due.entry.resource, snapshot)
     return snapshot
 

@@ -250,13 +250,31 @@ class TestWhatIsWrittenAroundAChange:
 
     def test_a_boot_scoped_change_leaves_the_marker_of_this_boot(self, node: Node) -> None:
         node.apply(self.wanted(node, boot_scoped=True), "file")
-        assert (node.state / "reboot-due").read_text() == f"{BOOT_ID}\n"
+        assert (node.state / "reboot-due").read_text() == f"{BOOT_ID} file\n"
 
     def test_so_does_what_derives_from_it(self, node: Node) -> None:
         wanted = self.wanted(node, boot_scoped=True)
         Path(node.path("f")).write_text("one\n")
         node.apply(wanted, "made")
-        assert (node.state / "reboot-due").read_text() == f"{BOOT_ID}\n"
+        assert (node.state / "reboot-due").read_text() == f"{BOOT_ID} made\n"
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (f"{BOOT_ID} made\n", f"{BOOT_ID} made file"),
+            (f"{BOOT_ID} made file far\n", f"{BOOT_ID} made file far"),
+            (f"{BOOT_ID} file-of-old\n", f"{BOOT_ID} file-of-old file"),
+            ("an-earlier-boot made\n", f"{BOOT_ID} file"),
+            ("", f"{BOOT_ID} file"),
+        ],
+    )
+    def test_the_marker_names_everything_that_was_changed_in_this_boot(
+        self, node: Node, before: str, after: str
+    ) -> None:
+        node.state.mkdir()
+        (node.state / "reboot-due").write_text(before)
+        node.apply(self.wanted(node, boot_scoped=True), "file")
+        assert (node.state / "reboot-due").read_text() == f"{after}\n"
 
     def test_any_other_change_leaves_none(self, node: Node) -> None:
         node.apply(self.wanted(node), "file")
@@ -267,7 +285,7 @@ class TestWhatIsWrittenAroundAChange:
             [Derived(name="d", inputs=(), command=f"cp {node.state}/reboot-due {node.path('seen')}", boot_scoped=True)]
         )
         node.apply(wanted, "d")
-        assert Path(node.path("seen")).read_text() == f"{BOOT_ID}\n"
+        assert Path(node.path("seen")).read_text() == f"{BOOT_ID} d\n"
 
     def test_a_change_takes_the_stamps_of_what_derives_from_it_even_when_it_fails(self, node: Node) -> None:
         wanted = self.wanted(node)
@@ -386,6 +404,16 @@ class TestDerived:
         assert (mark, name, resource, lines, line) == ("@progress", "n1", "d", "1", "two x[2J")
         assert seconds.isdigit()
         assert list(node.stamps()) == ["d"]
+
+    def test_what_it_made_is_on_the_disk_before_its_stamp_is(self, node: Node) -> None:
+        made = node.path("made")
+        wanted = plan([Derived(name="d", inputs=(), command=f"echo made >{made}", outputs=(made,))])
+        text = node.moved(apply_program(wanted, wanted.by_name["d"].resource, SENDER))
+        told = node.folder / "synced"
+        node.run(f'sync() {{ printf "%s\\n" "$*" >>{told}; }}\n{text}')
+        synced = told.read_text().splitlines()
+        stamp = next(number for number, path in enumerate(synced) if "/derived/" in path)
+        assert f"{made} {node.files}" in synced[:stamp]
 
 
 class TestGate:

@@ -15,12 +15,14 @@ from samples import LOADED, SETTINGS, arguments
 from testinfra.host import Host
 
 from provision.model import (
+    Archive,
     Derived,
     Directory,
     Entry,
     File,
     Fragment,
     Gate,
+    GpuSetting,
     Group,
     Manual,
     Package,
@@ -34,6 +36,7 @@ from provision.model import (
     Unit,
     User,
 )
+from provision.platforms.settings import files_of
 from provision.steps import desired
 from provision.verify import assertions
 from provision.verify.assertions import (
@@ -98,6 +101,15 @@ def test_what_differs_is_told(machine: Host, resource: Resource, told: str) -> N
         asserted(machine, resource)
 
 
+def unpacked(folder: Path) -> Archive:
+    """An archive that lies in this folder."""
+    archive = Archive(name="a", url="https://example.org/a.tar", sha256="0" * 64, to=str(folder))
+    folder.mkdir()
+    (stamp,) = files_of(archive)
+    Path(stamp.path).write_text(stamp.content)
+    return archive
+
+
 def here(folder: Path) -> tuple[tuple[Resource, str], ...]:
     """Resources as this machine has them, and how each is told when it is not."""
     root = pwd.getpwuid(0)
@@ -113,9 +125,11 @@ def here(folder: Path) -> tuple[tuple[Resource, str], ...]:
         (Group(name="g", group=grp.getgrgid(0).gr_name), "there is no group"),
         (User(name="u", user=root.pw_name, groups=(grp.getgrgid(0).gr_name,), shell=root.pw_shell), "has the shell"),
         (Manual(name="p", title="it is done", instruction="do it", test="echo done"), "not so: it is done"),
+        (unpacked(folder / "tool"), "another content"),
     )
 
 
+ARCHIVE, WATTS = (next(one for one in SETTINGS if one.name == name) for name in ("tool", "watts"))
 WRONG: tuple[dict[str, object], ...] = (
     {"target": "../some"},
     {"settings": (Setting(key=("A",), value="1"),)},
@@ -123,6 +137,7 @@ WRONG: tuple[dict[str, object], ...] = (
     {"group": "no-such-group"},
     {"shell": "/no/such/shell"},
     {"test": "echo no; false"},
+    {"sha256": "1" * 64},
 )
 
 
@@ -144,6 +159,9 @@ def test_settings_are_asserted_by_other_means_than_they_are_read(machine: Host, 
         (LOADED, "provision-there.conf is missing"),
         (Sysctl(name="s", settings=(SysctlSetting(key="net.a", value="1"),)), "provision-s.conf is missing"),
         (User(name="u", user="no-such-user"), "there is no user"),
+        (ARCHIVE, "/opt/it's a tool is missing"),
+        (WATTS, "provision-watts.conf is missing"),
+        (GpuSetting(name="e", setting="ecc", value="enabled"), "nvidia-smi does not answer: .*not found"),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )

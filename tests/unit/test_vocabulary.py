@@ -44,6 +44,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "sysctl": {"name": "s", "kind": "sysctl", "settings": [{"key": "net.a", "value": "1"}]},
     "symlink": {"name": "l", "kind": "symlink", "path": "/a", "target": "b"},
     "user": {"name": "u", "kind": "user", "user": "eve"},
+    "archive": {"name": "a", "kind": "archive", "url": "https://example.org/a.tar", "sha256": "0" * 64, "to": "/opt/a"},
     "alternatives": {"name": "a", "kind": "alternatives", "alternative": "a", "link": "/a", "path": "/b"},
 }
 
@@ -103,6 +104,17 @@ def settings(key: list[str], value: Any) -> dict[str, Any]:
         ("user", {"user": "Eve"}, "user"),
         ("user", {"groups": ["a b"]}, "groups"),
         ("alternatives", {"alternative": "a/b"}, "alternative"),
+        ("archive", {"url": "https://user:secret@example.org/a"}, "url"),
+        ("archive", {"url": "ftp://example.org/a"}, "url"),
+        ("archive", {"url": "-o/etc/passwd"}, "url"),
+        ("archive", {"url": "https://example.org/"}, "url"),
+        ("archive", {"url": "https://example.org/a b"}, "url"),
+        ("archive", {"sha256": "0" * 63}, "sha256"),
+        ("archive", {"sha256": "F" * 64}, "sha256"),
+        ("archive", {"to": "/"}, "to"),
+        ("archive", {"to": "/opt/a/"}, "to"),
+        ("archive", {"to": "/opt/../etc"}, "without . and .."),
+        ("archive", {"strip": -1}, "strip"),
     ],
 )  # fmt: skip
 def test_what_could_mean_something_else_is_refused(kind: str, wrong: Mapping[str, Any], words: str) -> None:

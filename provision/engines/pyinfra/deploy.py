@@ -187,6 +187,8 @@ def _carry_out_all(host: Host, node: Node, step: Stretch, order: Sequence[str]) 
 def _done(node: Node, snapshot: Snapshot, step: Done) -> None:
     told = ", ".join(f"{name} ({limit})" for name, limit in node.close(snapshot, step).items())
     node.host.log_styled("converged" + (f"; not applicable: {told}" if told else ""), fg="green")
+    for sentence in snapshot.standins.sentences if snapshot.standins else ():
+        node.host.log_styled(sentence, fg="yellow")
 
 
 def _tell_drift(node: Node, snapshot: Snapshot, step: Step) -> None:

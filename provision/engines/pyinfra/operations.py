@@ -55,7 +55,7 @@ class Program(StringCommand):
         except LOST as error:
             told = (
                 f"{host.name}: the connection was lost during {name}: {str(error) or type(error).__name__}. "
-                f"What was begun goes on there by itself; run again when {host.name} answers"
+                f"Unless it is down, what was begun goes on there by itself; run again when {host.name} answers"
             )
             events.write("lost", host.name, resource=name, evidence=told)
             raise OSError(told) from error
