@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 SITE = "---\n- name: Bring nodes to their declared state\n  import_playbook: provision.core.site\n"
 
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
-ITEM = re.compile(r"^(ok|changed|skipping|failed): \[(\S+)\] => \(item=\S+ \| ([a-z0-9-]+)", re.MULTILINE)
+ITEM = re.compile(r"^(ok|changed|skipping|failed): \[(\S+)\](?: =>)? \(item=\S+ \| ([a-z0-9-]+)", re.MULTILINE)
 
 
 class Play(Frozen):
@@ -35,10 +35,9 @@ class Play(Frozen):
         return {host: int(changed) for host, changed, _, _ in RECAP.findall(self.output)}
 
 
-def play(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Play:
-    """`ansible-playbook -i inventory.py site.yml` in a folder, with the collection of this checkout."""
-    (folder / "site.yml").write_text(SITE)
-    settings = {
+def settings(folder: Path) -> dict[str, str]:
+    """What Ansible is told in a user's folder: the collection of this checkout, and nothing of this machine's own."""
+    return {
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT),
         "ANSIBLE_INVENTORY_ENABLED": "provision.core.fleet",
@@ -46,11 +45,16 @@ def play(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Pla
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
     }
+
+
+def play(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Play:
+    """`ansible-playbook -i inventory.py site.yml` in a folder."""
+    (folder / "site.yml").write_text(SITE)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISION_", "ANSIBLE_"))}
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.py", "site.yml", *arguments],
         cwd=folder,
-        env={**kept, **settings, **environment},
+        env={**kept, **settings(folder), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -60,8 +64,12 @@ def play(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Pla
     return Play(code=done.returncode, output=done.stdout)
 
 
+def newest(state: Path) -> Path:
+    """The folder of a controller's last run."""
+    return max((state / "runs").iterdir(), key=lambda run: run.stat().st_mtime)
+
+
 def events(state: Path, kind: str) -> list[dict[str, object]]:
     """Events of one kind in the newest run of a controller, oldest first."""
-    newest = max((state / "runs").iterdir(), key=lambda run: run.stat().st_mtime)
-    told = [json.loads(line) for line in (newest / "events.jsonl").read_text().splitlines()]
+    told = [json.loads(line) for line in (newest(state) / "events.jsonl").read_text().splitlines()]
     return [event for event in told if event["event"] == kind]

@@ -1,27 +1,38 @@
-"""Every kind of the vocabulary, on a real node: what pyinfra applies is what the probe observes and testinfra asserts.
+"""Every kind of the vocabulary, on a real node: what an engine applies is what the probe observes and testinfra asserts.
 
 apply -> observed clean -> assertion holds -> broken by hand -> observed as drift -> assertion fails -> repaired
+
+pyinfra brings one kind at a time. Ansible, whose every run costs seconds, brings many at once: what its check mode
+foretells is what it then changes, and a second run changes nothing.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import get_args
 
 import pytest
 import testinfra
+from playbook import Play, newest, play, settings
 from testinfra.host import Host
 
+from provision.engines.events import read
 from provision.lab import Lab, Node
 from provision.model import (
     Alternatives,
+    Archive,
     BootEntry,
     Derived,
     Directory,
@@ -29,6 +40,7 @@ from provision.model import (
     Fragment,
     Frozen,
     Gate,
+    GpuSetting,
     Group,
     KernelArgument,
     KernelArguments,
@@ -164,6 +176,33 @@ if false; then
 fi
 # and how it ends
 """
+
+
+UNPACKED = "/opt/conformance archive"
+
+
+def packed() -> bytes:
+    """A release as people publish them: one leading folder with the version in its name."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("bin/one", "read me"):
+            member = tarfile.TarInfo(f"release-1/{name}")
+            member.size, member.mode, member.uid = len(name), 0o4755, 1000
+            archive.addfile(member, io.BytesIO(name.encode()))
+    return buffer.getvalue()
+
+
+RELEASE = packed()
+
+
+SMI = Path(__file__).parent / "standins" / "nvidia-smi"
+"""A stand-in: it answers as an H200 did once, and changes its answer when it is told to."""
+
+
+def recorded_gpu() -> str:
+    answer = Path(__file__).parents[1] / "unit" / "data" / "probe-h200-1gpu.txt"
+    lines = [line.removeprefix("xml\t") for line in answer.read_text().splitlines() if line.startswith("xml\t<")]
+    return "\n".join((*lines, ""))
 
 
 class Row(Frozen):
@@ -400,6 +439,40 @@ TABLE = (
     ),
     Row(
         resources=(
+            Archive(
+                name="release",
+                url="file:///srv/conformance-release.tar.gz",
+                sha256=hashlib.sha256(RELEASE).hexdigest(),
+                to=UNPACKED,
+                strip=1,
+            ),
+        ),
+        prepare=f"echo {base64.b64encode(RELEASE).decode()} | base64 -d >/srv/conformance-release.tar.gz",
+        broken_by=(
+            f"rm -r '{UNPACKED}'",
+            f"echo another >'{UNPACKED}/.provision'",
+            f"rm -rf /opt/elsewhere && mv '{UNPACKED}' /opt/elsewhere && mkdir '{UNPACKED}'",
+        ),
+    ),
+    Row(
+        resources=(GpuSetting(name="one-context", setting="compute-mode", value="exclusive-process", needs=()),),
+        prepare=" && ".join(
+            (
+                written(SMI.read_text(), "/usr/local/bin/nvidia-smi"),
+                written(recorded_gpu(), "/usr/local/bin/nvidia-smi.xml"),
+                "chmod +x /usr/local/bin/nvidia-smi",
+                written(SERVICE, "/etc/systemd/system/nvidia-persistenced.service"),
+                "systemctl daemon-reload",
+            )
+        ),
+        broken_by=(
+            "nvidia-smi -c DEFAULT",
+            "rm /etc/systemd/system/nvidia-persistenced.service.d/provision-one-context.conf",
+            "sed -i s/EXCLUSIVE_PROCESS/PROHIBITED/ /etc/systemd/system/nvidia-persistenced.service.d/*",
+        ),
+    ),
+    Row(
+        resources=(
             Manual(
                 name="key-enrolled",
                 title="the owner's key is not enrolled",
@@ -456,6 +529,20 @@ class Bench:
             check=False,
         )
 
+    def play(self, *arguments: str) -> Play:
+        """The same through Ansible."""
+        return play(self.folder, arguments)
+
+    def provision_apply(self, engine: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "provision", "apply", "inventory.py", "--engine", engine],
+            cwd=self.folder,
+            env={**os.environ, **settings(self.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def due(self, plan: Plan) -> set[str]:
         """Names of what the probe observes to differ."""
         program = probe_program(plan, default_kernel=platform_for(OS, ARCH).default_kernel())
@@ -485,11 +572,24 @@ def bench(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]
 
 
 @pytest.fixture(scope="module")
+def by_ansible(lab: Lab, bench: Bench) -> Iterator[Bench]:
+    """Another node, which only Ansible brings on."""
+    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+    (node,) = lab.up(["conformance-a"])
+    yield Bench(bench.folder, node)
+    lab.down([node.name])
+
+
+@pytest.fixture(scope="module")
 def asked(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The node as testinfra sees it."""
+    with as_testinfra_sees(bench, tmp_path_factory.mktemp("pv")) as host:
+        yield host
+
+
+@contextmanager
+def as_testinfra_sees(bench: Bench, folder: Path) -> Iterator[Host]:
     bench.declare(*TABLE[0].resources)
     target = targets(bench.inventory)[bench.node.name]
-    folder = tmp_path_factory.mktemp("pv")
     (folder / "ssh_config").write_text(ssh_config([target], folder))
     yield testinfra.get_host(host_spec(target, folder / "ssh_config"))
     disconnect([target], folder / "ssh_config")
@@ -530,6 +630,65 @@ def test_what_is_applied_is_what_is_observed_and_asserted(bench: Bench, asked: H
         amiss()
         mend()
         well()
+
+
+def groups() -> dict[str, tuple[Row, ...]]:
+    """What is brought at once: a default kernel and a person's act change what comes next in a run, so each is alone."""
+    alone = {"default kernel": BootEntry, "person": Manual}
+    found = {name: tuple(row for row in TABLE if isinstance(row.tested, kind)) for name, kind in alone.items()}
+    return {"all others": tuple(row for row in TABLE if not isinstance(row.tested, tuple(alone.values()))), **found}
+
+
+class Brought:
+    """Rows that Ansible brings at once, and what is looked at before, during and after."""
+
+    def __init__(self, bench: Bench, asked: Host, rows: Sequence[Row]) -> None:
+        self.bench, self.asked, self.rows = bench, asked, rows
+        self.plan = bench.declare(*(resource for row in rows for resource in row.resources))
+
+    def breaks(self) -> None:
+        self.bench.by_hand(f"mountpoint -q /run/own-proc || {{ {WRITABLE}; }}")
+        for row in self.rows:
+            self.bench.by_hand(row.broken_by[0])
+
+    def mends(self) -> None:
+        due = self.bench.due(self.plan)
+        assert {row.tested.name for row in self.rows} <= due
+        changes = {name for name in due if not isinstance(self.plan.by_name[name].resource, (Gate, Manual))}
+
+        foretold = self.bench.play("--check", "--diff")
+        assert foretold.code == 0, foretold.output
+        assert set(foretold.items("changed", self.bench.node.name)) == changes, foretold.output
+        assert [name for name in changes if f"\n{name}: " not in foretold.output] == [], "each has a difference"
+        assert self.bench.due(self.plan) == due, "a check changes nothing"
+
+        done = self.bench.play()
+        assert set(done.items("changed", self.bench.node.name)) == changes, done.output
+        persons = [row for row in self.rows if row.person]
+        assert done.code == (2 if persons else 0), done.output
+        for row in persons:
+            assert isinstance(row.tested, Manual)
+            assert row.tested.instruction in foretold.output
+            assert row.tested.instruction in done.output
+            self.bench.by_hand(row.person)
+
+        assert self.bench.due(self.plan) == set()
+        for row in self.rows:
+            assert_resource(self.asked, self.plan, row.tested)
+
+
+@pytest.mark.parametrize("group", groups())
+def test_ansible_brings_every_kind_as_its_check_foretold(by_ansible: Bench, group: str, tmp_path: Path) -> None:
+    rows = groups()[group]
+    for row in rows:
+        by_ansible.by_hand(row.prepare)
+    with as_testinfra_sees(by_ansible, tmp_path) as asked:
+        brought = Brought(by_ansible, asked, rows)
+        brought.mends()
+        again = by_ansible.play()
+        assert (again.code, again.changed) == (0, {by_ansible.node.name: 0}), again.output
+        brought.breaks()
+        brought.mends()
 
 
 def test_a_key_that_signs_nothing_there_leaves_a_repository_as_it_was(bench: Bench) -> None:
@@ -603,6 +762,58 @@ def test_verify_passes_what_is_right_and_fails_what_is_wrong(bench: Bench, tmp_p
     code, summary = verified(bench, tmp_path)
     assert code == 1
     assert [check.resource for check in summary.checks if check.outcome == "fails"] == ["daemon"]
+
+
+def test_what_fails_on_one_host_ends_the_play_for_it_alone(pair: tuple[Node, Node], bench: Bench) -> None:
+    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+    one, other = pair
+    both = Bench(bench.folder, *pair)
+    names = ["first", "second", "third"]
+    both.declare(*(File(name=name, path=f"/etc/in-turn/{name}", content="") for name in names))
+    one.sudo("mkdir -p /etc/in-turn/second")
+
+    played = both.play()
+
+    assert played.code == 2, "Ansible's own for a host that failed"
+    assert (played.items("changed", one.name), played.items("failed", one.name)) == (["first"], ["second"])
+    assert "a file belongs there" in played.output
+    assert "third" not in played.items("ok", one.name), "it had no turn"
+    assert one.sudo("ls /etc/in-turn").stdout.split() == ["first", "second"]
+    assert played.items("changed", other.name) == names
+    assert other.sudo("ls /etc/in-turn").stdout.split() == names
+
+    failed = both.provision_apply("ansible")
+    assert failed.returncode == 1, "ours for a node that failed"
+    assert f"{one.name}: second FAILED" in failed.stdout
+    assert f"{other.name}: converged, nothing was due" in failed.stdout
+    one.sudo("rmdir /etc/in-turn/second")
+    assert both.provision_apply("ansible").returncode == 0
+    assert one.sudo("ls /etc/in-turn").stdout.split() == names
+
+
+def told(output: str, node: str) -> list[str]:
+    """What `provision apply` said while it ran, and of the end, without its times."""
+    lines = [line for line in output.splitlines() if f"{node}: " in line]
+    return [re.sub(r"[0-9:.]{3,}", "TIME", line.replace(f"{node}: ", "NODE: ")) for line in lines]
+
+
+def test_both_engines_tell_the_same_while_they_run(bench: Bench, by_ansible: Bench) -> None:
+    said, kinds = [], []
+    for engine, side in (("pyinfra", bench), ("ansible", by_ansible)):
+        side.declare(
+            File(name="cause", path="/etc/conformance/cause", content=""),
+            Derived(name="slow", inputs=("cause",), command="echo at work; sleep 8"),
+        )
+        applied = side.provision_apply(engine)
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+        said.append(told(applied.stdout, side.node.name))
+        events = list(read(newest(side.folder / ".provision")))
+        kinds.append([(event["event"], event.get("resource")) for event in events if event["event"] != "progress"])
+        progress = {(event["resource"], event["line"]) for event in events if event["event"] == "progress"}
+        assert progress == {("slow", "at work")}
+    assert kinds[0] == kinds[1]
+    assert "TIME NODE: slow begins: cause changes" in said[0]
+    assert said[0] == said[1]
 
 
 def gate(name: str, test: str) -> Gate:

@@ -1,6 +1,7 @@
 """A bring-up may be interrupted anywhere: the same command again ends in the same node as if nothing had happened.
 
-The node stands on stand-ins (see `standins`); roles, resolver and engine are the real ones.
+The node stands on stand-ins (see `standins`); roles, resolver and engines are the real ones. Of Ansible only the
+playbook's own process is killed, which leaves the task at work behind.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from interrupt import Case, Kill, Project, Reference, every_case, faults, reference
+from interrupt import Case, Engine, Kill, Project, Reference, every_case, faults, reference
 from standins import provide
 
 from provision.lab import Lab
 
+ENGINES: tuple[Engine, ...] = ("pyinfra", "ansible")
 NAMES = ("interrupted1", "interrupted2")
 
 SAMPLE = (
@@ -29,6 +31,9 @@ SAMPLE = (
     Case(kill=Kill(at="reboot", delay=0.01), about="the reboot is being ordered", power="cut"),
 )
 
+SAMPLES: dict[Engine, Sequence[Case]] = {"pyinfra": SAMPLE, "ansible": SAMPLE[::2]}
+"""Ansible's runs take longer, and the sweep has every case."""
+
 
 @pytest.fixture(scope="module")
 def names(lab: Lab) -> Iterator[tuple[str, ...]]:
@@ -37,9 +42,25 @@ def names(lab: Lab) -> Iterator[tuple[str, ...]]:
     lab.down(NAMES)
 
 
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    chosen: Engine = request.param
+    if chosen == "ansible":
+        pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(lab: Lab, names: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return reference(lab.reset(names[0]), tmp_path_factory.mktemp("uninterrupted"))
+def uninterrupted(
+    lab: Lab, names: Sequence[str], engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Reference:
+    return reference(lab.reset(names[0]), tmp_path_factory.mktemp("whole"), engine)
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short name: the socket that Ansible's ssh keeps below it has room for some 100 characters."""
+    return tmp_path_factory.mktemp("cases")
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +78,9 @@ def converged(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 
 @pytest.fixture(scope="module")
-def changed(lab: Lab, converged: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def changed(lab: Lab, converged: Sequence[str], engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     node = lab.reset(converged[0])
-    return reference(node, tmp_path_factory.mktemp("changed"), daemons_generation="newer")
+    return reference(node, tmp_path_factory.mktemp("changed"), engine, daemons_generation="newer")
 
 
 def all_faults(
@@ -93,28 +114,28 @@ def test_an_uninterrupted_run_leaves_a_node_that_is_whole(uninterrupted: Referen
 
 
 def test_a_sample_of_interruptions_makes_no_difference(
-    lab: Lab, names: Sequence[str], uninterrupted: Reference, tmp_path: Path
+    lab: Lab, names: Sequence[str], uninterrupted: Reference, folder: Path
 ) -> None:
-    wrong = told(all_faults(lab, names, SAMPLE, uninterrupted, tmp_path))
+    wrong = told(all_faults(lab, names, SAMPLES[uninterrupted.engine], uninterrupted, folder))
     assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.sweep
 def test_no_interruption_of_a_bring_up_makes_a_difference(
-    lab: Lab, names: Sequence[str], uninterrupted: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lab: Lab, names: Sequence[str], uninterrupted: Reference, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases = tuple(every_case(uninterrupted.run))
-    wrong = told(shown(all_faults(lab, names, cases, uninterrupted, tmp_path), len(cases), capsys))
+    wrong = told(shown(all_faults(lab, names, cases, uninterrupted, folder), len(cases), capsys))
     assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.sweep
 def test_no_interruption_of_a_change_makes_a_difference(
-    lab: Lab, converged: Sequence[str], changed: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lab: Lab, converged: Sequence[str], changed: Reference, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert changed.boots == 1, "new daemons need no reboot"
     cases = tuple(every_case(changed.run))
-    wrong = told(shown(all_faults(lab, converged, cases, changed, tmp_path), len(cases), capsys))
+    wrong = told(shown(all_faults(lab, converged, cases, changed, folder), len(cases), capsys))
     assert wrong == [], "\n".join(wrong)
 
 

@@ -5,6 +5,7 @@ Two fresh nodes of the stand-ins' layer; one engine each; then each engine on th
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from interrupt import Project
 from interrupt.state import differences, read_state
-from playbook import CHECKOUT, Play, events, play
+from playbook import Play, events, play
 from standins import provide
 
 from provision.lab import Lab, Node
@@ -47,9 +48,24 @@ class Both:
 
     def ansible(self, name: str, node: Node, *arguments: str) -> tuple[Project, Play]:
         project = self.project(name, node)
+        return project, self.play(project, *arguments)
+
+    def play(self, project: Project, *arguments: str) -> Play:
         ours = {key: value for key, value in project.environment.items() if key.startswith("PROVISION_")}
         told = {"PYTHONPATH": project.environment["PYTHONPATH"]}
-        return project, play(project.folder, arguments, **ours, **told)
+        return play(project.folder, arguments, **ours, **told)
+
+
+def gates_before(project: Project, resource: str) -> list[str]:
+    """Gates that stand before a resource in its boot, as `provision plan` tells."""
+    command = [sys.executable, "-m", "provision", "plan", "inventory.py", "--json"]
+    told = subprocess.run(
+        command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    (group,) = json.loads(told.stdout)["groups"]
+    entries = [(part["boot"], one["name"], one["kind"]) for part in group["plan"] for one in part["resources"]]
+    (place,) = (number for number, (_, name, _) in enumerate(entries) if name == resource)
+    return [name for boot, name, kind in entries[:place] if (boot, kind) == (entries[place][0], "gate")]
 
 
 def listing(node: Node) -> list[str]:
@@ -99,9 +115,11 @@ def test_both_engines_end_in_the_same_state_and_find_nothing_on_each_others_node
     pyinfra = both.project("pyinfra", both.by_pyinfra)
     ran = pyinfra.run()
     assert ran.code == 0, ran.output
+    _, foretold = both.ansible("foretold", both.by_ansible, "--check")
     ansible, played = both.ansible("ansible", both.by_ansible)
     assert played.code == 0, played.output
     assert [event["resource"] for event in events(ansible.state, "begin")] == list(ran.operations)
+    assert played.items("changed", "parity2") == foretold.items("changed", "parity2"), "a check told the truth"
 
     assert differences(listing(both.by_ansible), listing(both.by_pyinfra)) == []
     assert observed(ansible.folder) == observed(pyinfra.folder)
@@ -132,23 +150,42 @@ def test_a_change_by_hand_is_told_with_its_consequence_and_repaired_with_it(both
 
 def test_tags_bring_a_roles_items_and_leave_the_others_as_they_are(both: Both) -> None:
     both.by_ansible.sudo("echo hand >>/etc/stand-in-early.conf; echo hand >>/etc/modprobe.d/provision-rivals.conf")
-    _, tagged = both.ansible("ansible", both.by_ansible, "--tags", "daemons")
+    project, tagged = both.ansible("ansible", both.by_ansible, "--tags", "daemons")
     assert tagged.code == 0, tagged.output
     assert tagged.items("changed", "parity2") == ["early-configuration", "early-restart"]
     assert both.by_ansible.sudo("grep -c hand /etc/modprobe.d/provision-rivals.conf").stdout.strip() == "1"
-    assert "preflight-space" in tagged.items("ok", "parity2"), "gates before the role's items are kept"
+    kept = gates_before(project, "early-restart")
+    asked = [name for name in kept if name in tagged.items("ok", "parity2")]
+    skipped = [name for name in kept if name in tagged.items("skipping", "parity2")]
+    assert sorted([*asked, *skipped]) == sorted(kept), "every gate before the role's items is kept"
+    assert "preflight-space" in asked
     _, rest = both.ansible("ansible", both.by_ansible)
     assert rest.code == 0, rest.output
     assert {"rival-drivers", "initrd"} <= set(rest.items("changed", "parity2"))
     assert "early-configuration" in rest.items("ok", "parity2")
 
 
+def test_a_gate_that_does_not_hold_ends_a_run_for_a_tag_too(both: Both) -> None:
+    both.by_ansible.sudo("echo hand >>/etc/stand-in-early.conf")
+    before = listing(both.by_ansible)
+    project = both.project("ansible", both.by_ansible)
+    project.declare([both.by_ansible], preflight_root_mib=10**9)
+    refused = both.play(project, "--tags", "daemons")
+    assert refused.code == 2
+    assert "1000000000 are needed" in refused.output
+    assert refused.items("failed", "parity2") == ["preflight-space"]
+    assert differences(listing(both.by_ansible), before) == []
+    _, mended = both.ansible("ansible", both.by_ansible, "--tags", "daemons")
+    assert mended.code == 0, mended.output
+
+
 def test_the_same_command_with_either_engine_tells_the_same(both: Both) -> None:
     """`provision apply --engine ansible` on the node that pyinfra brought up."""
     project = both.project("apply", both.by_pyinfra)
-    (project.folder / "deploy.py").unlink()
+    for entry in ("deploy.py", "site.yml"):
+        (project.folder / entry).unlink()
     both.by_pyinfra.sudo("echo hand >>/etc/stand-in-late.conf")
-    environment = {**project.environment, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT)}
+    environment = project.environment
     command = [sys.executable, "-m", "provision", "apply", "inventory.py", "--engine", "ansible"]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

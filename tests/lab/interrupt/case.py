@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from interrupt.project import Kill, Project, Run
+from interrupt.project import Engine, Kill, Project, Run
 from interrupt.state import differences, read_state
 from provision.lab import Lab, Node
 from provision.model import Frozen
@@ -32,18 +32,19 @@ class Case(Frozen):
 
 
 class Reference(Frozen):
-    """A run that nobody interrupted, with the keys of its inventory, and the node it left."""
+    """A run that nobody interrupted, with its engine and the keys of its inventory, and the node it left."""
 
+    engine: Engine
     keys: dict[str, str]
     run: Run
     state: list[str]
     boots: int
 
 
-def reference(node: Node, folder: Path, **keys: str) -> Reference:
-    run = Project(folder, [node], **keys).run()
+def reference(node: Node, folder: Path, engine: Engine, **keys: str) -> Reference:
+    run = Project(folder, [node], engine=engine, **keys).run()
     assert run.code == 0, run.output
-    return Reference(keys=keys, run=run, state=read_state(node), boots=node.boots)
+    return Reference(engine=engine, keys=keys, run=run, state=read_state(node), boots=node.boots)
 
 
 def every_case(run: Run) -> Iterator[Case]:
@@ -67,7 +68,7 @@ def midway_cases(run: Run) -> Iterator[Case]:
 def faults(lab: Lab, name: str, case: Case, expected: Reference, folder: Path) -> list[str]:
     """What is wrong after the case; nothing, when it makes no difference that the run was interrupted."""
     node = lab.reset(name)
-    project = Project(folder, [node], **expected.keys)
+    project = Project(folder, [node], engine=expected.engine, **expected.keys)
     killed = project.run(case.kill)
     if not killed.killed:
         # How often a node is asked whether it is up again differs; such a run may end before its last number.
@@ -87,7 +88,7 @@ def faults(lab: Lab, name: str, case: Case, expected: Reference, folder: Path) -
 
 def _not_idle(run: Run) -> list[str]:
     """A run on a converged node asks once, over one connection, and does nothing."""
-    if (run.code, run.titles, run.operations, run.connections) == (0, ("probe",), (), 1):
+    if (run.code, run.titles, run.operations) == (0, ("probe",), ()) and run.connections <= 1:
         return []
     return [f"the third run: exit {run.code}, {run.connections} connections, commands {run.titles}"]
 

@@ -1,4 +1,4 @@
-"""A user's project in a folder of its own, and pyinfra run in it as users do."""
+"""A user's project in a folder of its own, and an engine run in it as users do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from playbook import SITE, settings
 
 from provision.lab import Node
 from provision.model import Frozen
 
 HERE = Path(__file__).parent
 DEPLOY = "from provision.pyinfra import converge\n\nconverge()\n"
+
+Engine = Literal["pyinfra", "ansible"]
+
+
+def command(engine: Engine, more: Sequence[str] = ()) -> list[str]:
+    """What a user types, with a hook that tells of every remote command; `more`: arguments of the engine."""
+    match engine:
+        case "pyinfra":
+            hook = ("-m", "pyinfra", "--config", str(HERE / "hook.py"), "-y")
+            return [sys.executable, "-P", *hook, *more, "inventory.py", "deploy.py"]
+        case "ansible":
+            return [sys.executable, "-P", str(HERE / "ansible_hook.py"), *more, "-i", "inventory.py", "site.yml"]
 
 
 class Kill(Frozen):
@@ -28,7 +42,7 @@ class Kill(Frozen):
 
 
 class Run(Frozen):
-    """One run of pyinfra that has ended."""
+    """One run of an engine that has ended."""
 
     code: int
     output: str
@@ -37,6 +51,7 @@ class Run(Frozen):
     seconds: tuple[float, ...]
     """How long each took; -1 for one that the run did not see the end of."""
     connections: int
+    """That pyinfra made; Ansible's stay behind it for a while, and are not counted."""
     operations: tuple[str, ...]
     """Resources that were carried out."""
     asked: tuple[str, ...]
@@ -48,13 +63,16 @@ class Run(Frozen):
 
 
 class Project:
-    """`inventory.py` and `deploy.py` in `folder`; `state` is the controller's own memory, one per controller."""
+    """An inventory and an engine's entry in `folder`; `state` is the controller's own memory, one per controller."""
 
-    def __init__(self, folder: Path, nodes: Sequence[Node], *, state: str = "state", **keys: Any) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, nodes: Sequence[Node], *, state: str = "state", engine: Engine = "pyinfra", **keys: Any
+    ) -> None:
+        self.folder, self.engine = folder, engine
         self.state = folder / state
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "deploy.py").write_text(DEPLOY)
+        (folder / "site.yml").write_text(SITE)
         self.declare(nodes, **keys)
 
     def declare(self, nodes: Sequence[Node], more: str = "", **keys: Any) -> None:
@@ -68,7 +86,7 @@ class Project:
         )
 
     def run(self, kill: Kill | None = None, seconds: float = 300, more: Sequence[str] = ()) -> Run:
-        """`more`: arguments of pyinfra."""
+        """`more`: arguments of the engine."""
         with self.started(kill, more) as process:
             return process.wait(seconds)
 
@@ -78,9 +96,11 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISION_", "INTERRUPT_"))}
+        ours = ("PROVISION_", "INTERRUPT_", "ANSIBLE_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {
             **kept,
+            **settings(self.folder),
             "PROVISION_STATE": str(self.state),
             "PROVISION_ROLES": str(HERE / "roles"),
             "PYTHONPATH": os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -89,7 +109,7 @@ class Project:
 
 
 class Started:
-    """A pyinfra process, and where it tells of its commands."""
+    """An engine's process, and where it tells of its commands."""
 
     def __init__(self, project: Project, kill: Kill | None, more: Sequence[str]) -> None:
         self._more = more
@@ -106,10 +126,9 @@ class Started:
         self._project, self._environment = project, environment
 
     def __enter__(self) -> Started:
-        command = [sys.executable, "-P", "-m", "pyinfra", "--config", str(HERE / "hook.py"), "-y"]
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [*command, *self._more, "inventory.py", "deploy.py"],
+                command(self._project.engine, self._more),
                 cwd=self._project.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
