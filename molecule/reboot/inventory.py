@@ -1,0 +1,25 @@
+"""A node with two reboots in its plan. Ubuntu by name only: its packages are stand-ins."""
+
+import json
+import os
+from pathlib import Path
+
+from provision import fleet
+
+checkout = Path(__file__).resolve().parents[2]
+state = Path(os.environ.get("PROVISION_LAB", checkout / ".lab")).absolute()
+doca = checkout / ".provision" / "molecule" / "reboot" / "doca.json"  # written when the node is made
+
+reboot = fleet(
+    ["mol-reboot"],
+    os="ubuntu24.04",
+    arch=os.uname().machine,
+    gpu="H100",
+    hardware="absent",
+    features=["rdma"],
+    reboots="staged",
+    ssh_config_file=str(state / "ssh_config"),
+    ssh_strict_host_key_checking="yes",
+    sudo=True,
+    **(json.loads(doca.read_text()) if doca.exists() else {}),
+)
