@@ -1,0 +1,218 @@
+"""Modules that no kernel tree has: the order in which they were built decides whether the kernel takes them.
+
+Stand-ins (see `modules`) with the vendors' names: OFED's `ib_core` exports a symbol with a version, `nvidia-peermem`
+imports it, `nvidia` says its version in /proc. Real are the kernels, modprobe, dkms, and Debian's settings for the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+import pytest
+from bring_up import BringUp, clone
+from modules import ARCH, BAD, OS, Start, built, keys, provide, serve, sudo
+
+from provision.lab import Lab, VirtualMachine
+from provision.model import digest
+from provision.platforms import platform_for
+from provision.stack import NoFit
+
+SYMBOL = "ib_register_peer_memory_client"
+LOADED = {"ib_core", "mlx5_core", "nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_peermem"}
+
+DKMS = """
+module=$1 kernel=$2
+version=$(basename /usr/src/"$module"-[0-9]* | sed "s/^$module-//")
+dkms remove -m "$module" -v "$version" -k "$kernel"
+dkms build -m "$module" -v "$version" -k "$kernel"
+dkms install --force -m "$module" -v "$version" -k "$kernel"
+"""
+"""What a person, or a vendor's script, does by hand."""
+
+
+@pytest.fixture(scope="module")
+def start(vm_lab: Lab) -> Start:
+    try:
+        return provide(vm_lab)
+    except NoFit as none:
+        pytest.skip(f"no kernel of the archive takes its open modules: {none}")
+
+
+@pytest.fixture(scope="module")
+def brought_up(vm_lab: Lab, start: Start, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The layer of a machine after its bring-up; kept for as long as plan and start are the same."""
+    with clone(vm_lab, "modules", ARCH, start.layer) as node:
+        bring_up = declared(tmp_path_factory.mktemp("modules"), node, start)
+        layer = f"modules-up-{digest(f'{node.layers} {bring_up.plan()}')}"
+        if layer not in {kept.name for kept in vm_lab.layers()}:
+            applied = bring_up.apply()
+            assert (applied.code, applied.reboots) == (0, 1), applied.output
+            sudo(node, "sync")
+            vm_lab.save(node.name, layer)
+    return layer
+
+
+@pytest.fixture
+def node(vm_lab: Lab, brought_up: str) -> Iterator[VirtualMachine]:
+    with clone(vm_lab, "modules", ARCH, brought_up) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def bring_up(node: VirtualMachine, start: Start, tmp_path: Path) -> BringUp:
+    return declared(tmp_path, node, start)
+
+
+def declared(folder: Path, node: VirtualMachine, start: Start) -> BringUp:
+    """The smallest profile with modules of its own: every build is emulated."""
+    return BringUp(folder, node, doca_ofed_profile="doca-roce", **keys(node, start.facts))
+
+
+# The right order
+
+
+def test_built_in_their_order_for_a_kernel_that_did_not_run_yet_they_load_after_the_reboot(
+    node: VirtualMachine, start: Start
+) -> None:
+    assert node.ssh("uname -r").stdout.strip() == start.facts.release != start.facts.old
+    loads(node, start)
+
+
+# A wrong one
+
+
+def test_the_kernels_own_ib_core_does_not_do(node: VirtualMachine) -> None:
+    """As when an old initrd brings it: one of that name is loaded, and lacks what OFED adds."""
+    unload(node)
+    # dkms put it away when it installed OFED's.
+    sudo(node, "insmod $(find /var/lib/dkms/mlnx-ofed-kernel/original_module -name 'ib_core.ko*')")
+
+    told = refused(node)
+
+    assert f"nvidia_peermem: Unknown symbol {SYMBOL} (err -2)" in told
+
+
+def test_a_driver_that_ofed_left_behind_is_refused_by_the_kernel_told_of_and_built_anew(
+    node: VirtualMachine, bring_up: BringUp, start: Start
+) -> None:
+    another_ofed(node, start)
+    unload(node)
+    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(node)
+
+    drift = bring_up.drift()
+    assert drift.returncode == 3, drift.stdout
+    assert f"-peermem.ko.xz was built against another OFED: it wants {SYMBOL} 0x" in drift.stdout
+
+    mended = bring_up.apply()
+    assert (mended.code, mended.reboots) == (0, 1), mended.output
+    loads(node, start)
+    print(f"OFED changed by hand, driver built anew, loaded after {mended.seconds} s")
+
+
+def test_what_a_rebuild_cannot_mend_ends_before_the_reboot_with_what_to_do(
+    node: VirtualMachine, bring_up: BringUp, start: Start
+) -> None:
+    """OFED's build did not leave its new symbol versions where the driver's looks: first the old ones, then none."""
+    another_ofed(node, start, symbols="old")
+    unload(node)
+    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(node)
+    stale = bring_up.apply()
+    assert (stale.code, stale.reboots) == (1, 0), stale.output
+    assert f"-peermem.ko.xz was built against another OFED: it wants {SYMBOL} 0x" in stale.output
+
+    sudo(node, "rm -r /usr/src/ofa_kernel")
+    without = bring_up.apply()
+    assert (without.code, without.reboots) == (1, 0), without.output
+    assert f"-peermem.ko.xz was built without OFED: it does not use {SYMBOL}, which ib_core exports" in without.output
+    assert "`dkms remove mlnx-ofed-kernel/VERSION --all`" in without.output
+    assert "Invalid argument" in refused(node), "the kernel takes it, and it refuses to start"
+
+    ofed = sudo(node, "dkms status -m mlnx-ofed-kernel").partition(",")[0]
+    sudo(node, "cd /usr/src/mlnx-ofed-kernel-*/; mv keep-symbols.away keep-symbols")
+    sudo(node, f"dkms remove {quote(ofed)} --all")
+    mended = bring_up.apply()
+    assert (mended.code, mended.reboots) == (0, 1), mended.output
+    loads(node, start)
+
+
+def test_a_driver_that_does_not_build_leaves_a_machine_that_boots_its_old_kernel(
+    vm_lab: Lab, start: Start, tmp_path: Path
+) -> None:
+    with clone(vm_lab, "refused", ARCH, start.layer) as node:
+        serve(node, BAD)
+        failed = declared(tmp_path, node, start).apply()
+
+        assert (failed.code, failed.reboots) == (1, 0), failed.output
+        (told,) = {line.strip() for line in failed.output.splitlines() if "does not build for kernel" in line}
+        module, version = platform_for(OS, ARCH).dkms_module(start.facts.driver, "open")
+        assert f"{module}/{version} does not build for kernel {start.facts.release}: " in told
+        assert "error: too few arguments to function" in told
+        assert f"/var/lib/dkms/{module}/{version}/build/make.log" in failed.output
+        assert node.reboot() != ""
+        assert node.ssh("uname -r").stdout.strip() == start.facts.old
+        assert node.sudo(f"ls /boot/vmlinuz-{start.facts.release}").returncode != 0
+        print(f"a driver that does not build: told after {failed.seconds} s")
+
+
+# NVIDIA's own
+
+
+def test_nvidias_modules_load_as_far_as_they_do_without_a_gpu(vm_lab: Lab, node: VirtualMachine, start: Start) -> None:
+    release, driver = start.facts.release, start.facts.driver
+    sudo(node, "rmmod nvidia_peermem nvidia_uvm nvidia_modeset nvidia")
+    sudo(node, f"base64 -d | tar -C /lib/modules/{release} -x\ndepmod", stdin=built(vm_lab, start.facts))
+
+    path = f"/lib/modules/{release}/updates/dkms/nvidia-current-open.ko.xz"
+    told = sudo(node, f"for field in version license vermagic; do modinfo -F $field {path}; done").splitlines()
+    assert told[:2] == [driver, "Dual MIT/GPL"]
+    assert told[2].startswith(f"{release} ")
+
+    refusal = refused(node, "nvidia")
+    assert "No such device" in refusal
+    assert "NVRM: No NVIDIA GPU found" in refusal
+    fits = node.sudo(platform_for(OS, ARCH).peer_memory_fits("open", release))
+    assert fits.returncode == 1, "built where there was no OFED"
+    assert f"was built without OFED: it does not use {SYMBOL}" in fits.stdout
+
+
+def loads(node: VirtualMachine, start: Start) -> None:
+    """The kernel itself says that everything is loaded, and which it is."""
+    loaded = {line.split()[0] for line in node.ssh("lsmod").stdout.splitlines()}
+    assert loaded >= LOADED, sudo(node, "dmesg | tail -n 50; systemctl status openibd systemd-modules-load || :")
+    version = node.ssh("cat /proc/driver/nvidia/version").stdout
+    assert f"Open Kernel Module for {ARCH}  {start.facts.driver}  " in version
+    assert "stand-in" in version
+    assert node.ssh("cat /sys/module/ib_core/version").stdout.strip() == start.facts.ofed
+    assert f"ib_core: a stand-in of OFED {start.facts.ofed} registers nv_mem" in sudo(node, "dmesg")
+
+
+def unload(node: VirtualMachine) -> None:
+    sudo(node, "rmmod nvidia_peermem mlx5_core ib_core")
+
+
+def refused(node: VirtualMachine, module: str = "nvidia-peermem") -> str:
+    """What modprobe and the kernel say of a module that does not load."""
+    done = node.sudo(f"dmesg --clear; modprobe {module}; code=$?; dmesg; exit $code")
+    print(f"the kernel: {done.stdout.strip()}\nmodprobe: {done.stderr.strip()}")
+    assert done.returncode != 0, done.stdout
+    return done.stdout + done.stderr
+
+
+def by_hand(node: VirtualMachine, module: str, start: Start) -> None:
+    sudo(node, f"set -- {module} {quote(start.facts.release)}\n{DKMS}")
+
+
+def another_ofed(node: VirtualMachine, start: Start, symbols: str = "new") -> None:
+    """OFED's source changes what it exports, and is built by hand; the driver is not."""
+    step = "cp -p keep-symbols keep-symbols.away; printf '#!/bin/sh\\n' >keep-symbols" if symbols == "old" else ":"
+    sudo(
+        node,
+        f"""
+cd /usr/src/mlnx-ofed-kernel-*/
+sed -i 's/^struct peer_memory_client {{/&\\n\\tint by_hand;/' include/rdma/peer_mem.h
+{step}
+""",
+    )
+    by_hand(node, "mlnx-ofed-kernel", start)
