@@ -73,7 +73,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one for each option
     if engine is Engine.ANSIBLE and full:
         _refuse("--full asks through pyinfra's operations: give it without --engine ansible")
     if engine is Engine.ANSIBLE and not has_ansible():
-        _refuse("--engine ansible needs ansible-core: pip install 'provision[ansible]'")
+        _refuse("--engine ansible needs ansible-core: pip install ansible-core")
     with mistakes_told():
         nodes = list(limited(read_inventory(inventory), limit, inventory))
     run = new_run()

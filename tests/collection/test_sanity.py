@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ansible_test", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+pytest.importorskip("ansible_test", reason="ansible-core is not installed: pip install ansible-core")
 
 KEPT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "provision" / "ansible-test"
 PROGRAM = Path(sys.executable).with_name("ansible-test")

@@ -21,7 +21,7 @@ from standins import provide
 from provision.lab import Lab, Node
 from provision.planning import rooms
 
-pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
 
 PLAYBOOK = """\
 ---

@@ -574,7 +574,7 @@ def bench(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]
 @pytest.fixture(scope="module")
 def by_ansible(lab: Lab, bench: Bench) -> Iterator[Bench]:
     """Another node, which only Ansible brings on."""
-    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
     (node,) = lab.up(["conformance-a"])
     yield Bench(bench.folder, node)
     lab.down([node.name])
@@ -765,7 +765,7 @@ def test_verify_passes_what_is_right_and_fails_what_is_wrong(bench: Bench, tmp_p
 
 
 def test_what_fails_on_one_host_ends_the_play_for_it_alone(pair: tuple[Node, Node], bench: Bench) -> None:
-    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+    pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
     one, other = pair
     both = Bench(bench.folder, *pair)
     names = ["first", "second", "third"]

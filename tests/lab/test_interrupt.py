@@ -46,7 +46,7 @@ def names(lab: Lab) -> Iterator[tuple[str, ...]]:
 def engine(request: pytest.FixtureRequest) -> Engine:
     chosen: Engine = request.param
     if chosen == "ansible":
-        pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+        pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
     return chosen
 
 

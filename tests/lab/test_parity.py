@@ -20,7 +20,7 @@ from standins import provide
 from provision.lab import Lab, Node
 from provision.model import Snapshot
 
-pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
 
 LISTING = r"""
 export LC_ALL=C

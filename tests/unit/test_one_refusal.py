@@ -18,7 +18,7 @@ import yaml
 
 from provision.inventory import WrongInventory, read_hosts
 
-pytest.importorskip("ansible", reason="ansible-core is not installed: pip install 'provision[ansible]'")
+pytest.importorskip("ansible", reason="ansible-core is not installed: pip install ansible-core")
 
 ROOT = Path(__file__).parents[2]
 GOOD = {"os": "debian13", "arch": "x86_64", "gpu": "H100"}
