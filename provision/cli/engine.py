@@ -103,19 +103,8 @@ def follow(command: Sequence[str], run: Path, show: Callable[[Sequence[Event]], 
 
     Returns: the engine's exit code, or INTERRUPTED.
     """
-    environment = {**os.environ, **QUIET, RUN_VARIABLE: str(run.resolve())}
-    with (run / LOG).open("wb") as log:
-        # In a session of its own, so that Ctrl-C reaches the engine once, from us.
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
     events = _lines(run / "events.jsonl")
-    with _forwarding(child) as interrupted:
+    with _started(command, run) as (child, interrupted):
         while True:
             ended = child.poll() is not None
             show(next(events))
@@ -139,23 +128,49 @@ def _lines(path: Path) -> Iterator[list[Event]]:
 
 
 @contextmanager
-def _forwarding(child: subprocess.Popen[bytes]) -> Iterator[Callable[[], bool]]:
-    """Pass a wish to end on to the engine; killed when it does not leave in time, or when it is wished again."""
+def _started(command: Sequence[str], run: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], bool]]]:
+    """An engine that a wish to end is passed on to; killed when it does not leave in time, or when it is wished again.
+
+    We listen before it starts: what we ignore, as a job in the background does, it would ignore for good.
+    """
     wishes: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
         wishes.append(number)
-        if number == signal.SIGALRM or len(wishes) > 1:
-            child.kill()
-            return
-        child.send_signal(signal.SIGINT)
-        signal.alarm(PATIENCE_SECONDS)
+        for child in children:
+            if number == signal.SIGALRM or len(wishes) > 1:
+                child.kill()
+            else:
+                _ask_to_end(child)
 
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.signal(number, forward) for number in watched}
     try:
-        yield lambda: bool(wishes)
+        children.append(_start(command, run))
+        if wishes:
+            _ask_to_end(children[0])
+        yield children[0], lambda: bool(wishes)
     finally:
         signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _start(command: Sequence[str], run: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **QUIET, RUN_VARIABLE: str(run.resolve())}
+    with (run / LOG).open("wb") as log:
+        # In a session of its own, so that Ctrl-C reaches the engine once, from us.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _ask_to_end(child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGINT)
+    signal.alarm(PATIENCE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import provision
 
 PACKAGE = Path(provision.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 ROOMS = (
     "__main__",
@@ -83,3 +85,9 @@ def test_a_breach_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_nothing_but_the_pyinfra_engine_imports_pyinfra() -> None:
     found = {str(path) for path in MODULES for name in imported(path) if name.split(".")[0] == "pyinfra"}
     assert {path for path in found if not path.startswith("provision/engines/pyinfra/")} == set()
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by their bare names, and stops at the second."""
+    names = Counter(path.name for path in TESTS.glob("*/test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -272,7 +274,13 @@ class TestEngine:
         assert (tmp_path / LOG).read_text().splitlines() == ["said by the engine", "off"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-    def test_a_wish_to_end_reaches_the_engine(self, tmp_path: Path, number: signal.Signals) -> None:
+    @pytest.mark.parametrize(
+        "before", [signal.default_int_handler, signal.SIG_IGN], ids=["in front", "in the background"]
+    )
+    def test_a_wish_to_end_reaches_the_engine(
+        self, tmp_path: Path, request: pytest.FixtureRequest, number: signal.Signals, before: Any
+    ) -> None:
+        request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
         timer = threading.Timer(0.5, os.kill, (os.getpid(), number))
         timer.start()
         began = time.monotonic()

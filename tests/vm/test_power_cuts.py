@@ -29,10 +29,6 @@ SILENCE_SECONDS = 60
 HALF = "dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' | grep -v '^.[inc] ' || :"
 
 
-def said(words: str) -> str:
-    return f'grep -qs "{words}" /var/log/dpkg.log'
-
-
 # Compilers and what all headers share take an emulated machine five minutes, and are like any other package.
 FETCH = """
 set -eu
@@ -78,8 +74,14 @@ class Cut(NamedTuple):
         return self.about
 
 
-UNPACKING = Cut("unpacking", said("status half-installed linux-image-$new:"), "kernel-packages", ("iHR",))
-SETTING_UP = Cut("setting up", said("status half-configured linux-image-$new:"), "kernel-packages", ("iF", "iU"))
+# Not dpkg's log, which is a moment ahead of what dpkg has on the disk: cut then, nothing of the package was ever there.
+UNPACKING = Cut("unpacking", '[ -d "/usr/lib/modules/$new/kernel" ]', "kernel-packages", ("iHR",))
+SETTING_UP = Cut(
+    "setting up",
+    'grep -qs "status half-configured linux-image-$new:" /var/log/dpkg.log',
+    "kernel-packages",
+    ("iF", "iU"),
+)
 INITRD = Cut("initrd", '[ -s "/boot/initrd.img-$new.new" ]', "initrd", ("ii", "hi"))
 REBOOT = Cut("reboot", "pgrep -f 'systemctl reboot'", "", ())
 
