@@ -34,7 +34,7 @@ from provision.model import (
     canonical,
 )
 from provision.planning.order import check_order, in_order, order
-from provision.planning.role import Context, NoPlan, Role
+from provision.planning.role import Context, NoPlan, Role, said
 from provision.planning.rooms import BrokenRole, Room
 
 Boots = tuple[tuple[Entry, ...], ...]
@@ -77,8 +77,7 @@ def build(ctx: Context, roles: dict[str, Role]) -> Plan:
     try:
         return Plan(boots=tuple(arrange(boot) for boot in united if boot))
     except ValidationError as error:
-        told = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
-        raise BrokenRole(f"the roles {', '.join(roles)} do not make a plan together: {told}") from error
+        raise BrokenRole(f"the roles {', '.join(roles)} do not make a plan together: {said(error)}") from error
 
 
 def _resolved(entries: Sequence[Entry]) -> list[Entry]:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from pydantic import ValidationError
 
 from provision.model import Frozen, Repository, SigningKey
-from provision.planning.role import NoPlan
+from provision.planning.role import NoPlan, said
 
 Made = TypeVar("Made", bound=Frozen)
 
@@ -52,5 +52,4 @@ def _made(about: str, make: Callable[[], Made]) -> Made:
     try:
         return make()
     except ValidationError as error:
-        told = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-        raise NoPlan(f"{about}: {told}") from error
+        raise NoPlan(f"{about}: {said(error)}") from error
