@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,24 @@ def mark(items: Iterable[pytest.Item], folder: Path, marker: pytest.MarkDecorato
     for item in items:
         if item.path.is_relative_to(folder):
             item.add_marker(marker)
+
+
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def kernel_state(lab: Lab, *more: str) -> str:
+    """Everything of this lab that the kernel knows, for `clean` to leave none of it; `more`: what else to look through."""
+    sources = [
+        *more,
+        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
+        output("ip", "netns", "list"),
+        output("ip", "-brief", "link"),
+        output("nft", "list", "tables"),
+        output("find", "/sys/fs/cgroup", "-name", f"*{lab.id}*"),
+    ]
+    lines = [line for source in sources for line in source.splitlines()]
+    return "\n".join(line for line in lines if lab.id in line or str(lab.state) in line)
 
 
 def _clean_after_the_dead(lives: Path) -> None:

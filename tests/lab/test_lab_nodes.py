@@ -12,28 +12,12 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from sessions import kernel_state, output
 
 from provision.lab import Lab, LabError, Node
 from provision.lab.settings import FORWARD, INOTIFY, RECORD
 
 SETTINGS = (FORWARD, INOTIFY)
-
-
-def output(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-
-def kernel_state(lab: Lab) -> str:
-    """Everything of this lab that the kernel knows, for `clean` to leave none of it."""
-    sources = [
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
-        output("ip", "netns", "list"),
-        output("ip", "-brief", "link"),
-        output("nft", "list", "tables"),
-        output("find", "/sys/fs/cgroup", "-name", f"*{lab.id}*"),
-    ]
-    lines = [line for source in sources for line in source.splitlines()]
-    return "\n".join(line for line in lines if lab.id in line or str(lab.state) in line)
 
 
 def test_two_nodes_answer_at_once_each_under_its_own_name(pair: tuple[Node, Node]) -> None:

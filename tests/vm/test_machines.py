@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sessions
 
 from provision.lab import Lab, LabError, VirtualMachine
 from provision.lab.vm.machine import architecture
@@ -19,22 +20,11 @@ from provision.probe import parse, probe_program
 NATIVE = architecture(os.uname().machine)
 
 
-def output(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-
 def kernel_state(lab: Lab) -> str:
-    """Everything of this lab that the kernel knows, for `clean` to leave none of it."""
-    sources = [
-        *(path.read_bytes().replace(b"\0", b" ").decode(errors="replace") for path in command_lines()),
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
-        output("ip", "netns", "list"),
-        output("ip", "-brief", "link"),
-        output("nft", "list", "tables"),
-        output("find", "/sys/fs/cgroup", "-name", f"*{lab.id}*"),
-    ]
-    lines = [line for source in sources for line in source.splitlines()]
-    return "\n".join(line for line in lines if lab.id in line or str(lab.state) in line)
+    """What the kernel knows of a lab, other processes' command lines included."""
+    return sessions.kernel_state(
+        lab, *(path.read_bytes().replace(b"\0", b" ").decode(errors="replace") for path in command_lines())
+    )
 
 
 def command_lines() -> list[Path]:
