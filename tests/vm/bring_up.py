@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from provision.engines.events import read
 from provision.lab import Lab, VirtualMachine
 from provision.ledger import Ledger
-from provision.model import Frozen
+from provision.model import Frozen, digest
 from provision.model.spec import Arch
 from provision.platforms import platform_for
 from provision.report.timeline import timeline
@@ -129,6 +129,17 @@ def kernels(node: VirtualMachine) -> tuple[str, ...]:
     """The releases, newest first, of which the node's archive has image and headers."""
     names = node.sudo("apt-get -qq update >&2; apt-cache pkgnames linux-").stdout.split()
     return platform_for(OS, node.arch).offered_kernels(dict.fromkeys(names, ("*",)))
+
+
+def layered(lab: Lab, name: str, bring_up: BringUp, reach: Callable[[BringUp], None]) -> str:
+    """The layer of a machine that `reach` brought somewhere; kept for as long as what it stood on and its plan are the same."""
+    node = bring_up.node
+    layer = f"{name}-{digest(f'{node.layers} {bring_up.plan()}')}"
+    if layer not in {kept.name for kept in lab.layers()}:
+        reach(bring_up)
+        assert node.sudo("sync").returncode == 0
+        lab.save(node.name, layer)
+    return layer
 
 
 @contextmanager

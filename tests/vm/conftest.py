@@ -2,6 +2,7 @@
 
 `vm_lab`   the session's Lab: `vm_lab.up([...], vm="x86_64")`, `vm_lab.save`; taken away at the end
 `machine`  one running machine of this machine's architecture that no test has touched
+`start`    the state that a bring-up with kernel modules starts from, see `modules`
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import modules
 import pytest
 import sessions
 
 from provision.lab import Lab, VirtualMachine
 from provision.lab.vm.machine import architecture
+from provision.stack import NoFit
 
 NATIVE = architecture(os.uname().machine)
 
@@ -37,3 +40,11 @@ def machine(vm_lab: Lab) -> Iterator[VirtualMachine]:
     assert isinstance(fresh, VirtualMachine)
     yield fresh
     vm_lab.down([fresh.name])
+
+
+@pytest.fixture(scope="session")
+def start(vm_lab: Lab) -> modules.Start:
+    try:
+        return modules.provide(vm_lab)
+    except NoFit as none:
+        pytest.skip(f"no kernel of the archive takes its open modules: {none}")

@@ -11,13 +11,11 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from bring_up import BringUp, clone
-from modules import ARCH, BAD, OS, Start, built, keys, provide, serve, sudo
+from bring_up import BringUp, clone, layered
+from modules import ARCH, BAD, OS, Start, built, declared, serve, sudo
 
 from provision.lab import Lab, VirtualMachine
-from provision.model import digest
 from provision.platforms import platform_for
-from provision.stack import NoFit
 
 SYMBOL = "ib_register_peer_memory_client"
 LOADED = {"ib_core", "mlx5_core", "nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_peermem"}
@@ -33,25 +31,17 @@ dkms install --force -m "$module" -v "$version" -k "$kernel"
 
 
 @pytest.fixture(scope="module")
-def start(vm_lab: Lab) -> Start:
-    try:
-        return provide(vm_lab)
-    except NoFit as none:
-        pytest.skip(f"no kernel of the archive takes its open modules: {none}")
-
-
-@pytest.fixture(scope="module")
 def brought_up(vm_lab: Lab, start: Start, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The layer of a machine after its bring-up; kept for as long as plan and start are the same."""
+    """The layer of a machine after its bring-up."""
     with clone(vm_lab, "modules", ARCH, start.layer) as node:
-        bring_up = declared(tmp_path_factory.mktemp("modules"), node, start)
-        layer = f"modules-up-{digest(f'{node.layers} {bring_up.plan()}')}"
-        if layer not in {kept.name for kept in vm_lab.layers()}:
-            applied = bring_up.apply()
-            assert (applied.code, applied.reboots) == (0, 1), applied.output
-            sudo(node, "sync")
-            vm_lab.save(node.name, layer)
-    return layer
+        return layered(
+            vm_lab, "modules-up", declared(tmp_path_factory.mktemp("modules"), node, start), after_one_reboot
+        )
+
+
+def after_one_reboot(bring_up: BringUp) -> None:
+    applied = bring_up.apply()
+    assert (applied.code, applied.reboots, applied.boots) == (0, 1, 1), applied.output
 
 
 @pytest.fixture
@@ -63,11 +53,6 @@ def node(vm_lab: Lab, brought_up: str) -> Iterator[VirtualMachine]:
 @pytest.fixture
 def bring_up(node: VirtualMachine, start: Start, tmp_path: Path) -> BringUp:
     return declared(tmp_path, node, start)
-
-
-def declared(folder: Path, node: VirtualMachine, start: Start) -> BringUp:
-    """The smallest profile with modules of its own: every build is emulated."""
-    return BringUp(folder, node, doca_ofed_profile="doca-roce", **keys(node, start.facts))
 
 
 # The right order

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from bring_up import OS, clone
+from bring_up import OS, BringUp, clone
 
 from modules.packages import LARGE, doca, driver, source_name
 from provision.catalog import load
@@ -53,13 +53,6 @@ class Start(Frozen):
     facts: Facts
 
 
-def declared() -> dict[str, Any]:
-    return {
-        "features": ["rdma"],
-        "roles": ["preflight", "kernel_64k", "doca_ofed", "open_kernel_modules", "cuda_drivers"],
-    }
-
-
 def provide(lab: Lab) -> Start:
     """Made once per image and text of these programs; takes the network and emulated minutes. Raises: NoFit."""
     with clone(lab, "ground", ARCH) as node:
@@ -74,15 +67,22 @@ def provide(lab: Lab) -> Start:
         return Start(layer=layer, facts=Facts.model_validate_json(node.ssh(f"cat {PLACE}/facts.json").stdout))
 
 
-def keys(node: VirtualMachine, facts: Facts) -> dict[str, Any]:
-    """What an inventory declares of a machine on this state."""
-    ofed = served(node, "doca", version=facts.doca)
-    return declared() | {
+def declared(folder: Path, node: VirtualMachine, start: Start, **more: Any) -> BringUp:
+    """The bring-up of a machine on this state; `more` is declared of it besides.
+
+    doca-roce is the smallest profile with modules of its own: every build is emulated.
+    """
+    ofed = served(node, "doca", version=start.facts.doca)
+    given = {
+        "features": ["rdma"],
+        "roles": ["preflight", "kernel_64k", "doca_ofed", "open_kernel_modules", "cuda_drivers"],
+        "doca_ofed_profile": "doca-roce",
         "doca_ofed_url": ofed.url,
         "doca_ofed_key": ofed.key,
         "doca_ofed_key_fingerprints": list(ofed.key_fingerprints),
         "kernel_64k_trial_minutes": 30,
     }
+    return BringUp(folder, node, **given | more)
 
 
 def serve(node: VirtualMachine, suite: str) -> None:
@@ -120,8 +120,8 @@ def _furnish(node: VirtualMachine) -> Facts:
     build(
         node,
         [
-            _offered(GOOD, tuple(driver(platform, ground, facts.driver, controls))),
-            _offered(BAD, tuple(driver(platform, ground, facts.driver, controls, refused_by=facts.release))),
+            _offered(GOOD, tuple(driver(platform, facts.driver, controls))),
+            _offered(BAD, tuple(driver(platform, facts.driver, controls, refused_by=facts.release))),
             _offered(folder, doca(platform, ground, facts.doca)),
         ],
     )

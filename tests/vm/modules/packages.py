@@ -14,8 +14,8 @@ from provision.lab.archive.description import texts
 from provision.lab.archive.make import filled
 from provision.platforms import Platform
 
-LARGE = ("firmware-nvidia-gsp", "libcuda1", "libnvidia-ptxjitcompiler1")
-"""Not the point here, and minutes to unpack where the processor is emulated."""
+LARGE = ("firmware-nvidia-gsp", "libnvidia-ptxjitcompiler1")
+"""Not the point here, and minutes to unpack where the processor is emulated; libcuda1 is real, see `modules`."""
 
 REFUSED = """
 #ifdef THE_KERNEL_THAT_CHANGED
@@ -33,9 +33,7 @@ def doca(platform: Platform, ground: Ground, release: str) -> tuple[StandIn, ...
     return archive(load(), platform, ground)[f"doca/{release}"]
 
 
-def driver(
-    platform: Platform, ground: Ground, version: str, controls: Mapping[str, str], refused_by: str = ""
-) -> Iterator[StandIn]:
+def driver(platform: Platform, version: str, controls: Mapping[str, str], refused_by: str = "") -> Iterator[StandIn]:
     """The open modules' source, and what is large of the rest.
 
     controls: name -> what Debian's archive says of the real package. refused_by: a kernel for which it does not build.
@@ -45,7 +43,7 @@ def driver(
         if name == source:
             yield _source(platform, version, name, control, refused_by)
         else:
-            yield _library(name, control, version, f"/usr/lib/{ground.multiarch}")
+            yield StandIn(name=name, control=control, stands_for=_of_debian(name))
 
 
 def source_name(platform: Platform, version: str) -> str:
@@ -78,18 +76,6 @@ def _source(platform: Platform, version: str, name: str, control: str, refused_b
 def _renamed(platform: Platform) -> str:
     """Debian installs the modules as files of other names than they bear (dkms.conf of the real package)."""
     return "".join(f'DEST_MODULE_NAME[{n}]="{name}"\n' for n, name in enumerate(platform.module_names("open")))
-
-
-def _library(name: str, control: str, version: str, folder: str) -> StandIn:
-    told = {"name": name, "control": control, "stands_for": _of_debian(name)}
-    if name != "libcuda1":
-        return StandIn.model_validate(told)
-    return StandIn(
-        **told,
-        libraries={f"{folder}/libcuda.so.{version}": "libcuda.so.1"},
-        links={f"{folder}/libcuda.so.1": f"libcuda.so.{version}"},
-        scripts={"triggers": "activate-noawait ldconfig\n"},
-    )
 
 
 def _of_debian(name: str) -> str:
