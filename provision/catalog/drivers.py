@@ -89,6 +89,14 @@ class DriverNames(Row):
     pinning: str | None = None
     """The package that keeps apt or dnf on a branch or version; installed before the driver."""
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Every name that the row knows."""
+        groups = (*self.kernel.values(), *self.whole.values(), self.user, self.persistenced, self.fabricmanager)
+        fabric = (self.imex, self.nscq, self.nvsdm, self.nvlsm)
+        pinning = () if self.pinning is None else (self.pinning,)
+        return (*(name for group in (*groups, *fabric) for name in group), *pinning)
+
 
 class DriverIssue(Row):
     """A driver, alone or beside something else, that is known not to work.

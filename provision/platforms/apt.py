@@ -335,6 +335,10 @@ echo 'none of them is installed'
 
 
 def extended_regex(glob: str) -> str:
+    """A glob as an expression that grep, awk and Python read alike, without a backslash, which each quotes in its way.
+
+    Raises: ValueError, for what is no glob over names of packages.
+    """
     if not _GLOB.fullmatch(glob):
         raise ValueError(f"not a glob over package names: {glob!r}")
-    return "".join({"*": ".*", "?": ".", ".": r"\.", "+": r"\+"}.get(char, char) for char in glob)
+    return "".join({"*": ".*", "?": ".", ".": "[.]", "+": "[+]"}.get(char, char) for char in glob)

@@ -72,7 +72,7 @@ class AptFamily(Platform):
         return VersionLock(KERNEL_PREFERENCES, pins.preferences(pins.pins((), never=dict.fromkeys(metas, "version *"))))
 
     def update_exceptions(self) -> VersionLock:
-        return VersionLock(updates.EXCEPTIONS, updates.exceptions((*self.kernel_globs(), *self.driver_globs())))
+        return VersionLock(updates.EXCEPTIONS, updates.exceptions(self.set_globs()))
 
     def update_lease(self) -> Mapping[str, NodeFile]:
         return {

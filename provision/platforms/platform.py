@@ -23,6 +23,9 @@ from provision.model.spec import Arch
 Offers = Mapping[str, tuple[str, ...]]
 """Package name -> versions that a package manager offers."""
 
+FREE = ("host_compiler", "inbox_rdma")
+"""Components of the distribution itself that fit whatever it updates them to: they are not held."""
+
 MODULE_SUFFIXES = ("", "-uvm", "-modeset", "-drm", "-peermem")
 
 
@@ -308,7 +311,19 @@ class Platform(ABC):
     def driver_globs(self) -> tuple[str, ...]:
         """Names, as globs, of all packages that make up a driver here."""
         names = (*self.drivers.modules.values(), *_flat(self.drivers.kernel.values()), *self._user())
-        return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "*", name) for name in names))
+        return tuple(dict.fromkeys(map(_glob, names)))
+
+    def set_globs(self) -> tuple[str, ...]:
+        """Names, as globs, of all packages that a bring-up chooses to fit each other and holds, in every repository."""
+        own = self.drivers
+        of_kernel = (name.replace("{release}", row.glob) for row in self.kernels for name in row.needs)
+        of_archive = (*_flat(own.precompiled.values()), *own.persistenced, *own.modprobe)
+        of_fabric = (*own.fabricmanager, *own.nscq, *own.imex)
+        of_nvidia = (name for row in self.names for name in row.packages)
+        beside = (name for row in self.components if row.component not in FREE for name in row.packages)
+        templates = (*of_kernel, *of_archive, *of_fabric, *of_nvidia, *beside)
+        named = (name for name in map(_glob, templates) if name != "*")
+        return tuple(dict.fromkeys((*self.kernel_globs(), *self.driver_globs(), *named)))
 
     def module_package_patterns(self, modules: str) -> tuple[str, ...]:
         """Extended regular expressions of the packages that bring a flavour's modules, whatever their repository."""
@@ -372,6 +387,10 @@ def at_version(driver: str, templates: Iterable[str]) -> tuple[Package, ...]:
 def _globs(row: Kernel) -> tuple[str, str]:
     """Names of images and headers of one flavour. Too wide is harmless: `release_of` reads the exact form."""
     return row.image.format(release=row.glob), row.headers.format(release=row.glob)
+
+
+def _glob(template: str) -> str:
+    return re.sub(r"\{[a-z]+\}", "*", template)
 
 
 def _tools(row: Kernel) -> tuple[str, ...]:

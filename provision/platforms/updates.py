@@ -29,15 +29,18 @@ ExecCondition=/bin/sh -c '! find {RUN}/lease {STATE}/reboot-due -mmin -{LEASE_MI
 """
 
 
+VENDORS = ("nvidia-*", "libnvidia-*", "cuda-*", "linux-*nvidia*", "doca-*", "mlnx-*")
+"""What a vendor's packages bring along under names that no catalog lists (pando85/homelab#4110, read 2026-11-21)."""
+
+
 def exceptions(globs: Iterable[str]) -> str:
-    """The text of an apt.conf file. unattended-upgrades matches these expressions from the beginning of a name."""
-    names = "".join(f'    "{_escaped(glob)}$";\n' for glob in globs)
+    """The text of an apt.conf file: no package of these names is updated unattended.
+
+    unattended-upgrades takes each entry as Python's `re.match` does, so from the beginning of a name, but not to its
+    end (2.9.1 and 2.12, read 2026-11-21); apt.conf keeps a backslash as it is, so none is written.
+    """
+    names = "".join(f'    "{extended_regex(glob)}$";\n' for glob in dict.fromkeys((*globs, *VENDORS)))
     return (
         "// Written by provision: kernel and driver belong to a set that is changed as a whole, and tested.\n"
         f"Unattended-Upgrade::Package-Blacklist {{\n{names}}};\n"
     )
-
-
-def _escaped(glob: str) -> str:
-    """apt.conf knows the backslash as an escape, so it is doubled."""
-    return extended_regex(glob).replace("\\", "\\\\")
