@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from provision.catalog import find_gpus, load
 from provision.ledger import Ledger
-from provision.model import Frozen, NodeSpec
+from provision.model import Frozen, NodeSpec, refusals
 from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, alike, assemble, instance, rooms
 from provision.stack import NoFit
 
@@ -272,7 +272,7 @@ def unknown_keys(keys: Iterable[str], found: Mapping[str, Room]) -> list[str]:
 def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None, list[str]]:
     owners = _variable_keys(found)
     variables: dict[str, dict[str, Any]] = {}
-    for key in keys.keys() & owners.keys():
+    for key in sorted(keys.keys() & owners.keys()):
         role, variable = owners[key]
         variables.setdefault(role, {})[variable] = keys[key]
     mistakes = [text for role, values in variables.items() if (text := _variable_mistakes(found[role], values))]
@@ -280,9 +280,7 @@ def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None
     try:
         spec = NodeSpec.model_validate({**declared, "variables": variables})
     except ValidationError as error:
-        return None, mistakes + [
-            _field_mistake(e["loc"], e["msg"], e.get("input"), e.get("ctx")) for e in error.errors()
-        ]
+        return None, [*mistakes, *refusals(error, NodeSpec)]
     mistakes += [_unknown_role(name, found) for name in spec.roles or () if name not in found]
     if spec.gpu is not None:
         try:
@@ -298,18 +296,6 @@ def _variable_mistakes(room: Room, values: dict[str, Any]) -> str:
     except WrongVariables as error:
         return str(error)
     return ""
-
-
-def _field_mistake(
-    location: tuple[int | str, ...], message: str, value: object, context: Mapping[str, Any] | None
-) -> str:
-    key = ".".join(map(str, location))
-    if message == "Field required":
-        return f"{key} is missing"
-    # pydantic lists the words that a field takes as 'one', 'two' or 'three'.
-    words = re.findall(r"'([^']+)'", str((context or {}).get("expected", "")))
-    near = get_close_matches(str(value).lower(), words, 1)
-    return f"{key}={value!r}: {message.lower()}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _unknown_role(name: str, found: Iterable[str]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from provision.catalog.row import Row
+from provision.model.spec import Arch
 
 Fabric = Literal["none", "nvswitch", "nvlink5", "rack"]
 """What connects the GPUs: nvswitch (HGX up to H200: fabric manager), nvlink5 (HGX B200/B300: nvlsm and fabric manager),
@@ -41,6 +42,11 @@ class Gpu(Row):
     mig_from: str | None = None
     """First driver with MIG on this GPU."""
     derived: tuple[str, ...] = ()
+
+    @property
+    def archs(self) -> tuple[Arch, ...]:
+        """The machines it is in: one that shares memory with a Grace CPU is nowhere but beside that CPU."""
+        return ("aarch64",) if self.coherent else get_args(Arch)
 
 
 class Capability(Row):

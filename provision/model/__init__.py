@@ -3,6 +3,7 @@
 from provision.model.base import Frozen, canonical, digest
 from provision.model.ledger import LedgerEntry
 from provision.model.plan import Entry, Plan
+from provision.model.refusal import refusals
 from provision.model.resource import (
     Alternatives,
     Archive,
@@ -98,4 +99,5 @@ __all__ = [
     "UserState",
     "canonical",
     "digest",
+    "refusals",
 ]

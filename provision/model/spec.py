@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from provision.model.base import Frozen
 
@@ -56,3 +56,9 @@ class NodeSpec(Frozen):
         default=None, description="only these roles; otherwise every role that is found and wants a node like this"
     )
     variables: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, description="role name -> its variables")
+
+    @field_validator("variables")
+    @classmethod
+    def _in_one_order(cls, given: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+        """The order in which somebody typed them decides nothing."""
+        return {role: dict(sorted(variables.items())) for role, variables in sorted(given.items())}

@@ -32,9 +32,10 @@ from provision.model import (
     Unit,
     User,
     canonical,
+    refusals,
 )
 from provision.planning.order import check_order, in_order, order
-from provision.planning.role import Context, NoPlan, Role, said
+from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room
 
 Boots = tuple[tuple[Entry, ...], ...]
@@ -64,8 +65,7 @@ def instance(room: Room, variables: Mapping[str, object]) -> Role:
     try:
         return room.role.model_validate(variables)
     except ValidationError as error:
-        told = "; ".join(f"{room.name}_{'_'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise WrongVariables(told) from error
+        raise WrongVariables("; ".join(refusals(error, room.role, f"{room.name}_"))) from error
 
 
 def build(ctx: Context, roles: dict[str, Role]) -> Plan:
@@ -77,7 +77,9 @@ def build(ctx: Context, roles: dict[str, Role]) -> Plan:
     try:
         return Plan(boots=tuple(arrange(boot) for boot in united if boot))
     except ValidationError as error:
-        raise BrokenRole(f"the roles {', '.join(roles)} do not make a plan together: {said(error)}") from error
+        raise BrokenRole(
+            f"the roles {', '.join(roles)} do not make a plan together: {'; '.join(refusals(error))}"
+        ) from error
 
 
 def _resolved(entries: Sequence[Entry]) -> list[Entry]:

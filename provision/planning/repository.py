@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from provision.model import Frozen, Repository, SigningKey
-from provision.planning.role import NoPlan, said
+from provision.model import Frozen, Repository, SigningKey, refusals
+from provision.planning.role import NoPlan
 
 Made = TypeVar("Made", bound=Frozen)
 
@@ -52,4 +52,4 @@ def _made(about: str, make: Callable[[], Made]) -> Made:
     try:
         return make()
     except ValidationError as error:
-        raise NoPlan(f"{about}: {said(error)}") from error
+        raise NoPlan(f"{about}: {'; '.join(refusals(error))}") from error

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from provision.model import Frozen, NodeSpec, Resource, Stack
 from provision.platforms import Platform
@@ -14,11 +14,6 @@ from provision.platforms import Platform
 
 class NoPlan(ValueError):
     """Roles and declaration do not make a plan; the text says why, and what to do about it."""
-
-
-def said(error: ValidationError) -> str:
-    """What a model refused, in the words of its own checks."""
-    return "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
 
 
 class Context(BaseModel):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from provision.model import refusals
 from provision.probe.parse_boot import boot
 from provision.probe.parse_containers import containers, cuda
 from provision.probe.parse_devices import infiniband, pci
@@ -68,4 +71,5 @@ def _section(name: str, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _in_short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    told = refusals(error)[0] if isinstance(error, ValidationError) else str(error)
+    return " ".join(told.split())[:300]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from provision.model import Conflict, NodeSpec, Reason
 from provision.stack.candidates import candidates
 from provision.stack.facts import Candidate, Component, Domains, Facts
 from provision.stack.nearest import Ask, nearest
-from provision.stack.reasons import archive, from_rule
+from provision.stack.reasons import archive, from_row, from_rule
 from provision.stack.rule import Rule
 from provision.stack.rules import rules
 from provision.stack.search import search
@@ -111,6 +112,18 @@ def unknown(spec: NodeSpec, error: LookupError, where: str) -> Conflict:
     """Something was declared that the catalog does not know; the error names what it does know."""
     reason = Reason(text=str(error.args[0]), source=where, verified=True)
     return Conflict(asked=asked(spec), rules=(reason,))
+
+
+def foreign(facts: Facts) -> Conflict:
+    """The declared GPU is in no machine of the declared architecture."""
+    gpu, spec = facts.gpus[0], facts.spec
+    archs = list(dict.fromkeys(arch for one in facts.gpus for arch in one.archs))
+    text = f"{spec.gpu} shares memory with a Grace CPU, so it is in {' and '.join(archs)} machines only"
+    others = [row.name for row in facts.catalog.gpus if spec.arch in row.archs and row.architecture == gpu.architecture]
+    near = get_close_matches(gpu.name, dict.fromkeys(others), 1, 0)
+    nearest = (*(f"arch={arch}" for arch in archs), *(f"gpu={name} on {spec.arch}" for name in near))
+    rules = (from_rule(facts, "declared-os"), from_row(facts, text, gpu))
+    return Conflict(asked=asked(spec), rules=rules, nearest=nearest)
 
 
 def contradiction(facts: Facts, rule_id: str, seen: str, nearest: str) -> Conflict:

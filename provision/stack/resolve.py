@@ -8,7 +8,7 @@ from provision.catalog import Catalog, Gpu, find_gpus
 from provision.model import NodeSpec, Snapshot, Stack
 from provision.platforms import Offers, platform_of
 from provision.stack.candidates import candidates
-from provision.stack.conflict import NoFit, clash, contradiction, unknown
+from provision.stack.conflict import NoFit, clash, contradiction, foreign, unknown
 from provision.stack.facts import DRIVER_NODE, Facts, Found
 from provision.stack.rules import rules
 from provision.stack.search import search
@@ -72,6 +72,8 @@ def _facts(spec: NodeSpec, catalog: Catalog, snapshot: Snapshot | None, wanted: 
     except LookupError as error:
         raise NoFit(unknown(spec, error, "the catalog's GPUs")) from error
     facts = Facts(spec=spec, catalog=catalog, platform=platform, gpus=gpus, offers=None, wanted=wanted)
+    if gpus and not any(spec.arch in gpu.archs for gpu in gpus):
+        raise NoFit(foreign(facts))
     return facts if snapshot is None else _read(facts, snapshot)
 
 

@@ -203,7 +203,7 @@ def test_variables_change_what_a_fleet_declares() -> None:
     [
         ({**LEAST, "provision_drivr": "580"}, "'drivr' is not a key, did you mean 'driver'?"),
         ({**LEAST, "preflight_boot_mb": 10}, "'preflight_boot_mb' is not a key, did you mean 'preflight_boot_mib'?"),
-        ({**LEAST, "preflight_boot_mib": "plenty"}, "preflight_boot_mib: "),
+        ({**LEAST, "preflight_boot_mib": "plenty"}, "preflight_boot_mib='plenty': a whole number"),
         ({**LEAST, "provision_gpu": "H1000"}, "did you mean H100"),
         ({"provision_arch": "x86_64"}, "os is missing"),
         ({}, "nothing is declared of it"),

@@ -187,8 +187,8 @@ class TestAWrongOne:
         )
         assert "os is missing" in told
         assert any("H1000" in text for text in told) or "os is missing" in told
-        assert "c: cuda=13.0: input should be a valid string" in told
-        assert any(text.startswith("extra_size: ") for text in told)
+        assert "c: cuda=13.0: a text belongs there, in quotes: '13.0'" in told
+        assert "extra_size=-1: it must be 0 or more" in told
 
     def test_the_paragraph_names_the_file_and_counts(self, site: Path) -> None:
         with pytest.raises(WrongInventory) as caught:

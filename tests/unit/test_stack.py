@@ -183,6 +183,12 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("too old", {**DEBIAN, "gpu": "B200"}, ("B200 is supported from driver", "ubuntu24.04 with driver")),
     ("no branch", {**UBUNTU, "driver": "1"}, ("driver 1 was asked for",)),
     ("no gpu", {**DEBIAN, "gpu": "GH20"}, ("did you mean GH200",)),
+    (
+        "no grace",
+        {**UBUNTU, "arch": "x86_64", "gpu": "GH200"},
+        ("in aarch64 machines only", "arch=aarch64; gpu=H200 on x86_64"),
+    ),
+    ("no rack", {**DEBIAN, "gpu": "GB200"}, ("GB200 shares memory with a Grace CPU", "arch=aarch64")),
     ("no os", {**DEBIAN, "os": "debian14"}, ("did you mean debian13",)),
 ]
 
