@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 HERE := not sweep and not vm and not gpu and not molecule
 LAB := $(or $(PROVISION_LAB),.lab)
+# As many tests at once as there are processors; the tests of one file stay together, because they share nodes.
+AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 .PHONY: help lab test unit nightly lint docs golden vm vm-quick gpu sweep molecule lint-ansible clean distclean
 .DEFAULT_GOAL := help
@@ -35,10 +37,10 @@ lab: $(READY)
 
 test: lint
 	@echo "not part of this: $(HERE) (make sweep and make vm run them)"
-	@$(BIN)/python -m pytest -m '$(HERE)' tests/unit tests/lab
+	@$(BIN)/python -m pytest $(AT_ONCE) -m '$(HERE)' tests/lab tests/unit
 
 unit: $(READY)
-	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q $(AT_ONCE) tests/unit
 
 nightly: $(READY)
 	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=nightly tests/unit
