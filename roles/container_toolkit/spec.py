@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from shlex import quote
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,18 +42,54 @@ ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", \\
     RUN+="/usr/bin/nvidia-ctk system create-dev-char-symlinks --create-all"
 """
 
-# What `nvidia-ctk runtime configure --runtime=crio` writes (built from d34b3046 and run, 2026-11-21).
+# The rule above is obeyed when the driver is bound the next time; a driver that is bound already is not asked again.
+LINKS_THERE = """\
+for node in /dev/nvidia[0-9]* /dev/nvidiactl /dev/nvidia-uvm; do
+    [ -c "$node" ] || continue
+    link=/dev/char/$(printf '%d:%d' $(stat -L -c '0x%t 0x%T' "$node"))
+    [ -e "$link" ] || { echo "$node has no $link"; exit 1; }
+done
+echo 'every device of a GPU is linked in /dev/char'
+"""
+
+# CRI-O reads crio.conf.d; nvidia-ctk before 1.19.1 wrote into conf.d, which it does not read
+# (NVIDIA/nvidia-container-toolkit#1829). The table is what `nvidia-ctk runtime configure --runtime=crio` writes (built
+# from d34b3046 and run, 2026-11-21); the default stands in the table above it (pkg/config/engine/crio/crio.go there).
+CRIO_DROP_IN = "/etc/crio/crio.conf.d/99-nvidia.toml"
+CRIO_DEFAULT = """\
+[crio.runtime]
+default_runtime = "nvidia"
+
+"""
 CRIO = """\
-# Written by provision.
 [crio.runtime.runtimes.nvidia]
 runtime_path = "/usr/bin/nvidia-container-runtime"
 runtime_type = "oci"
+"""
+
+CRIO_RESTART = """\
+if ! systemctl cat crio.service >/dev/null 2>&1; then echo 'CRI-O is not on this node'; exit 0; fi
+systemctl try-restart crio.service
+"""
+
+# The daemon is asked, not its file. nvidia-container-runtime hands on to the first of crun and runc that it finds on
+# PATH, and CRI-O's own packages put theirs elsewhere (NVIDIA/gpu-operator#984, read 2026-11-21).
+CRIO_TAKES = """\
+if ! systemctl --quiet is-active crio.service; then echo 'CRI-O does not run on this node'; exit 0; fi
+told=$(crio status config 2>/dev/null || crio-status config 2>/dev/null) || {{ echo 'CRI-O does not answer'; exit 1; }}
+echo "$told" | grep -q 'crio.runtime.runtimes.nvidia' || {{ echo 'CRI-O knows no nvidia runtime'; exit 1; }}
+{default}[ -n "$(command -v crun || command -v runc)" ] || {{ echo 'neither crun nor runc is on PATH'; exit 1; }}
+echo 'CRI-O knows the nvidia runtime'
+"""
+CRIO_HAS_DEFAULT = """\
+echo "$told" | grep -q 'default_runtime = "nvidia"' || { echo "nvidia is not CRI-O's default runtime"; exit 1; }
 """
 
 DOCKER = (
     Setting(key=("runtimes", "nvidia", "path"), value="nvidia-container-runtime"),
     Setting(key=("features", "cdi"), value=True),
 )
+DOCKER_DEFAULT = Setting(key=("default-runtime",), value="nvidia")
 
 CONTAINERD_UNIT = "/usr/lib/systemd/system/containerd.service"
 CONTAINERD_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
@@ -65,11 +101,13 @@ CONTAINERD_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
 CONTAINERD = f"""\
 if ! command -v containerd >/dev/null; then echo 'containerd is not on this node'; exit 0; fi
 rm -f {CONTAINERD_DROP_IN}
-nvidia-ctk --quiet runtime configure --runtime=containerd --config-source=command --cdi.enabled
+nvidia-ctk --quiet runtime configure --runtime=containerd --config-source=command --cdi.enabled{{default}}
 [ ! -e {CONTAINERD_DROP_IN} ] || touch {CONTAINERD_DROP_IN}
 systemctl try-restart containerd.service
 """
 
+# Of version 2 and 3 of its configuration alike: the plugin's name differs, the tables below it do not. A runtime that
+# has no type is refused only when a container starts (NVIDIA/nvidia-container-toolkit#1956).
 CONTAINERD_TAKES = f"""\
 if ! command -v containerd >/dev/null; then echo 'containerd is not on this node'; exit 0; fi
 if [ -e {CONTAINERD_DROP_IN} ] && [ /etc/containerd/config.toml -nt {CONTAINERD_DROP_IN} ]; then
@@ -78,8 +116,26 @@ if [ -e {CONTAINERD_DROP_IN} ] && [ /etc/containerd/config.toml -nt {CONTAINERD_
 fi
 told=$(containerd config dump 2>/dev/null) || {{ echo 'containerd cannot read its configuration'; exit 1; }}
 echo "$told" | grep -q 'nvidia-container-runtime' || {{ echo 'containerd knows no nvidia runtime'; exit 1; }}
+type=$(echo "$told" | awk '
+    /^ *\\[/ {{ of_nvidia = /containerd[.]runtimes[.]nvidia\\]/; next }}
+    of_nvidia && $1 == "runtime_type" {{ gsub(/["\\047]/, "", $3); print $3; exit }}')
+[ -n "$type" ] || {{ echo "containerd's nvidia runtime has no runtime_type"; exit 1; }}
 ! echo "$told" | grep -q 'enable_cdi = false' || {{ echo 'containerd does not take CDI devices'; exit 1; }}
 echo 'containerd knows the nvidia runtime and takes CDI devices'
+"""
+CONTAINERD_HAS_DEFAULT = """\
+containerd config dump | grep -Eq "default_runtime_name = [\"']nvidia[\"']" ||
+    { echo "nvidia is not containerd's default runtime"; exit 1; }
+"""
+
+# `apptainer --nvccli` runs the program as root and therefore wants it to be root's; `--nv` does without it
+# (apptainer/apptainer 05a391e0, internal/pkg/util/gpu/nvidia.go, read 2026-11-21).
+APPTAINER_FINDS = """\
+if ! command -v apptainer >/dev/null; then echo 'Apptainer is not on this node'; exit 0; fi
+program=$(command -v nvidia-container-cli) || { echo 'nvidia-container-cli is not on PATH'; exit 1; }
+owner=$(stat -L -c %U "$program")
+[ "$owner" = root ] || { echo "$program belongs to $owner"; exit 1; }
+echo "apptainer --nvccli finds $program"
 """
 
 DOCKER_RESTART = """\
@@ -101,6 +157,8 @@ EOF
 [ -z "$old" ] || {{ echo "these do not read the CDI specification:$old"; exit 1; }}
 echo 'every container engine here reads the CDI specification'
 """
+ON_GPU: tuple[Literal["boot", "modules", "hardware"], ...] = ("boot", "modules", "hardware")
+
 PROGRAMS = {"docker": "dockerd", "cri-o": "crio"}
 """The catalog's name of an engine -> its program, where that is another."""
 
@@ -120,6 +178,9 @@ class ContainerToolkit(Role):
         default=None, description="its signing key as ASCII text; without one no repository is added"
     )
     key_fingerprints: tuple[str, ...] = Field(default=FINGERPRINTS, description="of every primary key in that text")
+    default_runtime: bool = Field(
+        default=False, description="let every container have the nvidia runtime, of docker, containerd and CRI-O alike"
+    )
     plain_cdi: bool = Field(
         default=False, description="write a CDI specification that engines older than CDI 0.7 read as well"
     )
@@ -134,28 +195,84 @@ class ContainerToolkit(Role):
         toolkit = carried(ctx.platform, "container_toolkit", ctx.stack.version("container_toolkit"))
         yield Packages(name="container-packages", packages=toolkit.packages, hold=True)
         yield Packages(name="container-tools", packages=(Package(name="jq"),))
-        yield File(name="container-crio", path="/etc/crio/crio.conf.d/99-nvidia.toml", content=CRIO)
         yield File(name="container-links", path="/etc/udev/rules.d/71-nvidia-dev-char.rules", content=DEVICE_LINKS)
         yield Derived(
             name="container-links-read",
             inputs=("container-links",),
             command="udevadm control --reload || echo 'no udev daemon is running here'",
         )
-        yield Fragment(name="container-docker", path="/etc/docker/daemon.json", format="json", settings=DOCKER)
+        yield from self._links()
+        yield from self._docker()
+        yield from self._containerd()
+        yield from self._crio()
+        yield Gate(
+            name="container-apptainer-finds",
+            test=APPTAINER_FINDS,
+            expect="Apptainer, where it is, finds the program behind `--nvccli`, and root owns it",
+            remedy="`ls -l $(command -v nvidia-container-cli)`: reinstall libnvidia-container-tools",
+        )
+        yield from self._specification()
+
+    def _links(self) -> Iterator[Resource]:
+        """What the udev rule makes from the next boot on, for a driver that is bound now."""
+        yield Derived(
+            name="container-links-made",
+            inputs=("container-links", "container-packages"),
+            command="nvidia-ctk --quiet system create-dev-char-symlinks --create-all",
+            needs=ON_GPU,
+            after="driver",
+        )
+        yield Gate(
+            name="container-links-there",
+            test=LINKS_THERE,
+            expect="a container keeps its GPU over `systemctl daemon-reload`: its devices are linked in /dev/char",
+            remedy="`nvidia-ctk system create-dev-char-symlinks --create-all` by hand tells what it cannot do",
+            needs=ON_GPU,
+            after="driver",
+            proves=("container-links-made",),
+        )
+
+    def _docker(self) -> Iterator[Resource]:
+        settings = (*DOCKER, DOCKER_DEFAULT) if self.default_runtime else DOCKER
+        yield Fragment(name="container-docker", path="/etc/docker/daemon.json", format="json", settings=settings)
         yield Derived(
             name="container-docker-restart",
             inputs=("container-docker", "container-packages", "/usr/lib/systemd/system/docker.service"),
             command=DOCKER_RESTART,
         )
-        yield Derived(name="container-containerd", inputs=("container-packages", CONTAINERD_UNIT), command=CONTAINERD)
+
+    def _containerd(self) -> Iterator[Resource]:
+        default = " --set-as-default" if self.default_runtime else ""
+        yield Derived(
+            name="container-containerd",
+            inputs=("container-packages", CONTAINERD_UNIT),
+            command=CONTAINERD.format(default=default),
+        )
         yield Gate(
             name="container-containerd-takes",
-            test=CONTAINERD_TAKES,
+            test=CONTAINERD_TAKES + (CONTAINERD_HAS_DEFAULT if self.default_runtime else ""),
             expect="containerd, where it is, knows the nvidia runtime and takes CDI devices",
             remedy="`containerd config dump` and `journalctl -u containerd` tell what it reads and why it does not",
             proves=("container-containerd",),
         )
-        yield from self._specification()
+
+    def _crio(self) -> Iterator[Resource]:
+        default = self.default_runtime
+        content = f"# Written by provision.\n{CRIO_DEFAULT if default else ''}{CRIO}"
+        yield File(name="container-crio", path=CRIO_DROP_IN, content=content)
+        yield Derived(
+            name="container-crio-restart",
+            inputs=("container-crio", "container-packages", "/usr/lib/systemd/system/crio.service"),
+            command=CRIO_RESTART,
+        )
+        yield Gate(
+            name="container-crio-takes",
+            test=CRIO_TAKES.format(default=CRIO_HAS_DEFAULT if default else ""),
+            expect="CRI-O, where it runs, knows the nvidia runtime and finds what that hands on to",
+            remedy="`crio status config` and `journalctl -u crio` tell what it reads. Where crun and runc are CRI-O's "
+            "own, `ln -s /usr/libexec/crio/crun /usr/local/bin/` puts one on PATH",
+            proves=("container-crio-restart",),
+        )
 
     def _specification(self) -> Iterator[Resource]:
         """The CDI specification: after the driver is loaded, and again after every change of it."""
@@ -177,7 +294,7 @@ class ContainerToolkit(Role):
             also=("driver-packages", "module-packages", "module-build"),
             command=f"nvidia-ctk --quiet cdi generate {feature}--output={quote(SPECIFICATION)}",
             outputs=(SPECIFICATION,),
-            needs=("boot", "modules", "hardware"),
+            needs=ON_GPU,
             after="driver",
         )
         for unit in ("nvidia-cdi-refresh.path", "nvidia-cdi-refresh.service"):
@@ -185,6 +302,6 @@ class ContainerToolkit(Role):
                 name=f"container-{unit.removeprefix('nvidia-').replace('.', '-')}",
                 unit=unit,
                 running=unit.endswith(".path"),
-                needs=("boot", "modules", "hardware"),
+                needs=ON_GPU,
                 after="driver",
             )

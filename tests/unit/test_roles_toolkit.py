@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,10 +54,12 @@ def packages(resource: Resource) -> list[str]:
     return [package.name for package in resource.packages]
 
 
-def ran(program: str, *folders: Path) -> tuple[int, str]:
-    """Exit code and words of a program, for which the programs of these folders come first."""
-    path = os.pathsep.join([*map(str, folders), "/usr/bin", "/bin"])
-    done = subprocess.run(["sh", "-eu", "-c", program], env={"PATH": path}, capture_output=True, text=True, check=False)
+def ran(program: str, *folders: Path, alone: bool = False) -> tuple[int, str]:
+    """Exit code and words of a program, for which the programs of these folders come first, or are all there is."""
+    path = os.pathsep.join([*map(str, folders), *(() if alone else ("/usr/bin", "/bin"))])
+    done = subprocess.run(
+        ["/bin/sh", "-eu", "-c", program], env={"PATH": path}, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -65,6 +69,12 @@ def programs(folder: Path, **texts: str) -> Path:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return folder
+
+
+def tools(folder: Path, *names: str) -> None:
+    """Real programs of this machine, for a node that has no others."""
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name) or name)
 
 
 class TestWanted:
@@ -274,6 +284,113 @@ class TestContainerToolkit:
         code, told = ran(gate.test, there)
         assert (code == 0) is holds, told
         assert holds or f"{program} {version} (from {first} on)" in told
+
+    def test_the_nvidia_runtime_is_everybodys_where_that_is_declared_and_of_whom_asks_otherwise(self) -> None:
+        def told(**variables: bool) -> list[str]:
+            plan = named(made("ubuntu24.04", **self.KEYS, variables={"container_toolkit": variables}).plan)
+            docker, containerd, crio = (plan[f"container-{one}"] for one in ("docker", "containerd", "crio"))
+            assert isinstance(docker, Fragment) and isinstance(containerd, Derived) and isinstance(crio, File)
+            return [str(docker.settings), containerd.command, crio.content]
+
+        words = ("default-runtime", "--set-as-default", 'default_runtime = "nvidia"')
+        assert [word in text for word, text in zip(words, told(), strict=True)] == [False] * 3
+        assert [word in text for word, text in zip(words, told(default_runtime=True), strict=True)] == [True] * 3
+
+    @pytest.mark.parametrize("default", [False, True])
+    def test_crio_gets_a_file_of_its_own_and_is_restarted_for_it(self, default: bool) -> None:
+        """In the folder that CRI-O reads; what TOML makes of it is compared, not its text."""
+        variables = {"container_toolkit": {"default_runtime": default}}
+        plan = named(made("ubuntu24.04", **self.KEYS, variables=variables).plan)
+        file, restart = plan["container-crio"], plan["container-crio-restart"]
+        assert isinstance(file, File) and isinstance(restart, Derived)
+        assert file.path.startswith("/etc/crio/crio.conf.d/")
+        runtime = tomllib.loads(file.content)["crio"]["runtime"]
+        handler = {"runtime_path": "/usr/bin/nvidia-container-runtime", "runtime_type": "oci"}
+        assert runtime == ({"default_runtime": "nvidia"} if default else {}) | {"runtimes": {"nvidia": handler}}
+        assert "container-crio" in restart.inputs and "try-restart crio.service" in restart.command
+
+    @pytest.mark.parametrize(
+        ("told", "path", "words", "holds"),
+        [
+            ("[crio.runtime.runtimes.nvidia]", "crun", "CRI-O knows the nvidia runtime", True),
+            ("[crio.runtime.runtimes.nvidia]", "runc", "CRI-O knows the nvidia runtime", True),
+            ("[crio.runtime.runtimes.nvidia]", "other", "neither crun nor runc is on PATH", False),
+            ("[crio.runtime.runtimes.crun]", "crun", "CRI-O knows no nvidia runtime", False),
+            ("", "crun", "CRI-O does not answer", False),
+        ],
+    )
+    def test_crio_itself_is_asked(self, told: str, path: str, words: str, holds: bool, tmp_path: Path) -> None:
+        gate = named(made("ubuntu24.04", **self.KEYS).plan)["container-crio-takes"]
+        assert isinstance(gate, Gate) and gate.proves == ("container-crio-restart",)
+        answer = f"echo '{told}'" if told else "exit 1"
+        there = programs(tmp_path / "bin", systemctl="exit 0", crio=answer, **{"crio-status": answer, path: "exit 0"})
+        tools(there, "grep")
+        assert ran(gate.test, there, alone=True) == (0 if holds else 1, f"{words}\n")
+
+    def test_crio_is_asked_for_the_default_where_one_is_declared(self, tmp_path: Path) -> None:
+        variables = {"container_toolkit": {"default_runtime": True}}
+        gate = named(made("ubuntu24.04", **self.KEYS, variables=variables).plan)["container-crio-takes"]
+        assert isinstance(gate, Gate)
+        answer = "echo '[crio.runtime.runtimes.nvidia]'; echo 'default_runtime = \"{}\"'"
+        for runtime, code in (("crun", 1), ("nvidia", 0)):
+            there = programs(tmp_path / "bin", systemctl="exit 0", crio=answer.format(runtime), runc="exit 0")
+            assert ran(gate.test, there)[0] == code
+
+    @pytest.mark.parametrize("plugin", ['"io.containerd.grpc.v1.cri"', "'io.containerd.cri.v1.runtime'"])
+    @pytest.mark.parametrize(
+        ("lacks", "words"),
+        [
+            ("", "containerd knows the nvidia runtime and takes CDI devices"),
+            ("runtime_type", "containerd's nvidia runtime has no runtime_type"),
+            ("BinaryName", "containerd knows no nvidia runtime"),
+            ("enable_cdi", "containerd does not take CDI devices"),
+        ],
+    )
+    def test_both_versions_of_containerds_settings_are_judged_alike(
+        self, plugin: str, lacks: str, words: str, tmp_path: Path
+    ) -> None:
+        q = plugin[0]
+        dump = {
+            f"[plugins.{plugin}]": "",
+            "enable_cdi": "false" if lacks == "enable_cdi" else "true",
+            f"[plugins.{plugin}.containerd.runtimes.nvidia]": "",
+            "runtime_type": f"{q}{q}" if lacks == "runtime_type" else f"{q}io.containerd.runc.v2{q}",
+            f"[plugins.{plugin}.containerd.runtimes.nvidia.options]": "",
+            "BinaryName": f"{q}/usr/bin/{'runc' if lacks == 'BinaryName' else 'nvidia-container-runtime'}{q}",
+            f"[plugins.{plugin}.containerd.runtimes.runc]": "",
+        }
+        text = "\n".join(f"  {key} = {value}" if value else f"  {key}" for key, value in dump.items())
+        (tmp_path / "dump").write_text(f"{text}\n    runtime_type = {q}io.containerd.runc.v2{q}\n")
+        gate = named(made("ubuntu24.04", **self.KEYS).plan)["container-containerd-takes"]
+        assert isinstance(gate, Gate)
+        there = programs(tmp_path / "bin", containerd=f"cat {tmp_path}/dump")
+        assert ran(gate.test, there) == (1 if lacks else 0, f"{words}\n")
+
+    @pytest.mark.parametrize(("linked", "code"), [(True, 0), (False, 1)])
+    def test_a_device_without_its_link_is_found(self, linked: bool, code: int, tmp_path: Path) -> None:
+        """/dev/null stands for a GPU: 1:3."""
+        plan = named(made("ubuntu24.04", **self.KEYS).plan)
+        gate, made_now = plan["container-links-there"], plan["container-links-made"]
+        assert isinstance(gate, Gate) and isinstance(made_now, Derived)
+        assert gate.proves == ("container-links-made",) and made_now.after == "driver"
+        (tmp_path / "dev/char").mkdir(parents=True)
+        (tmp_path / "dev/nvidia0").symlink_to("/dev/null")
+        if linked:
+            (tmp_path / "dev/char/1:3").symlink_to("../nvidia0")
+        got, told = ran(gate.test.replace("/dev/", f"{tmp_path}/dev/"))
+        assert got == code, told
+        assert linked or told == f"{tmp_path}/dev/nvidia0 has no {tmp_path}/dev/char/1:3\n"
+
+    @pytest.mark.parametrize(("there", "owner", "code"), [(False, 0, 0), (True, 0, 0), (True, 1, 1), (True, None, 1)])
+    def test_apptainer_finds_a_program_that_is_roots(
+        self, there: bool, owner: int | None, code: int, tmp_path: Path
+    ) -> None:
+        gate = named(made("ubuntu24.04", **self.KEYS).plan)["container-apptainer-finds"]
+        assert isinstance(gate, Gate)
+        folder = programs(tmp_path / "bin", **({"apptainer": "exit 0"} if there else {}))
+        if owner is not None:
+            programs(folder, **{"nvidia-container-cli": "exit 0", "stat": f"echo {'root' if owner == 0 else 'daemon'}"})
+        assert ran(gate.test, folder)[0] == code
 
     def test_a_node_without_containerd_is_let_be(self, tmp_path: Path) -> None:
         plan = named(made("ubuntu24.04", **self.KEYS).plan)
