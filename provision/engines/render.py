@@ -38,7 +38,7 @@ from provision.model.places import RUN, STATE
 from provision.platforms import accounts, alternatives, apt, archives, boot, fragment, gpus, repository, running
 from provision.platforms.settings import files_of
 from provision.probe import LOCK, fingerprint, program
-from provision.steps import boot_scoped, dependents, desired
+from provision.steps import Due, dependents, desired
 
 LEASE_SECONDS = 30
 """A run of another controller that was silent for so long has ended or died."""
@@ -61,22 +61,22 @@ class Sender(Frozen):
     node: str
 
 
-def apply_program(plan: Plan, resource: Resource, sender: Sender, together: Sequence[Packages] = ()) -> str:
+def apply_program(plan: Plan, due: Due, sender: Sender, together: Sequence[Due] = ()) -> str:
     """The program for one resource.
 
     Args:
         plan: the plan it belongs to.
-        resource: what to carry out.
+        due: what to carry out, and how far its change reaches.
         sender: whose program it is.
         together: for packages: all that are due in this boot, for its one transaction.
     """
-    changed: Sequence[Resource] = together or (resource,)
+    resource, changed = due.entry.resource, together or (due,)
     change = "\n".join(
         [
             "set -eu",
             "umask 022",
-            *(line for r in changed for line in _before(plan, r)),
-            *_change(plan, resource, changed),
+            *(line for one in changed for line in _before(plan, one)),
+            *_change(plan, resource, [one.entry.resource for one in changed]),
         ]
     )
     return program("\n".join([_frame(resource, sender), _logged(change, resource, sender)]))
@@ -94,14 +94,13 @@ def reboot_program(sender: Sender, why: str, trial: str | None) -> str:
     return program("\n".join(lines))
 
 
-def _before(plan: Plan, resource: Resource) -> list[str]:
-    lines = []
-    if boot_scoped(plan, resource.name):
-        lines += _mark(resource.name)
-    stamps = [f"{STATE}/derived/{quote(d.name)}" for d in dependents(plan, resource.name)]
-    if stamps:
-        lines.append("rm -f " + " ".join(stamps))
-    return lines
+def _before(plan: Plan, due: Due) -> list[str]:
+    name = due.entry.name
+    stamps = [f"{STATE}/derived/{quote(d.name)}" for d in dependents(plan, name)]
+    return [
+        *(_mark(name) if due.reach == "kernel" else ()),
+        *(["rm -f " + " ".join(stamps)] if stamps and due.reach != "nothing" else ()),
+    ]
 
 
 def _mark(name: str) -> list[str]:

@@ -47,5 +47,10 @@ class Plan(Frozen):
         return {entry.name: entry for entry in self.entries}
 
     @cached_property
+    def boot_of(self) -> dict[str, int]:
+        """Name of a resource -> number of the boot that it stands in."""
+        return {entry.name: number for number, boot in enumerate(self.boots) for entry in boot}
+
+    @cached_property
     def digest(self) -> str:
         return digest(canonical(self))

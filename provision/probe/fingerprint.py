@@ -30,6 +30,7 @@ from provision.model import (
 )
 from provision.model.places import STATE
 from provision.platforms.settings import files_of
+from provision.steps import boot_scoped
 
 
 def fingerprint(plan: Plan, derived: Derived) -> str:
@@ -69,21 +70,23 @@ def _shown(variable: str) -> str:
 
 
 def _parts(plan: Plan, derived: Derived) -> list[str]:
-    return [part for name in sorted(derived.inputs) if (part := _input(plan, name))]
+    # Who may read a file is a daemon's business; an initrd, which takes a reboot, is made from what is in it.
+    shown = "%F" if boot_scoped(plan, derived.name) else "%F %a"
+    return [part for name in sorted(derived.inputs) if (part := _input(plan, name, shown))]
 
 
 QUERY = "dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\\n' "
 
 
-def _input(plan: Plan, name: str) -> str:
+def _input(plan: Plan, name: str, shown: str) -> str:
     if name.startswith("/"):
-        return _path(name)
+        return _path(name, shown)
     resource = plan.by_name[name].resource
     match resource:
         case Directory(path=path) | Fragment(path=path):
-            return _path(path)
+            return _path(path, shown)
         case File() | Repository() | KernelArguments() | Module() | Sysctl() | Archive() | GpuSetting():
-            return "; ".join(_path(file.path) for file in files_of(resource))
+            return "; ".join(_path(file.path, shown) for file in files_of(resource))
         case Symlink(path=path):
             return f"readlink {quote(path)}"
         case Alternatives(alternative=alternative):
@@ -100,5 +103,5 @@ def _input(plan: Plan, name: str) -> str:
             return ""
 
 
-def _path(path: str) -> str:
-    return f"stat -c '%F %a' {quote(path)}; sha256sum {quote(path)}"
+def _path(path: str, shown: str) -> str:
+    return f"stat -c '{shown}' {quote(path)}; sha256sum {quote(path)}"

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from provision.model import (
-    Alternatives,
-    Archive,
-    BootEntry,
-    Derived,
-    Directory,
-    Entry,
-    File,
-    FileState,
-    Fragment,
-    Frozen,
-    Gate,
-    GpuSetting,
-    Group,
-    KernelArguments,
-    Limit,
-    Manual,
-    Module,
-    Packages,
-    Plan,
-    Repository,
-    Resource,
-    Snapshot,
-    Symlink,
-    Sysctl,
-    Unit,
-    User,
-)
-from provision.platforms.settings import files_of
-from provision.steps import differences
-from provision.steps.stamp import desired
-
-ENABLED = frozenset({"enabled", "enabled-runtime"})
-UNCHANGING = frozenset({"static", "indirect", "generated", "transient", "alias"})
-"""States of a unit that can neither be enabled nor disabled (systemctl(1), is-enabled)."""
+from provision.model import Derived, Entry, Frozen, Gate, Limit, Manual, Plan, Resource, Snapshot
+from provision.steps.reach import Reach, change, within
+from provision.steps.resource import difference
 
 
 class Due(Frozen):
@@ -49,6 +15,8 @@ class Due(Frozen):
 
     entry: Entry
     why: str
+    reach: Reach = "kernel"
+    """How far its change reaches. A reboot is owed for `kernel` alone."""
 
 
 class NotApplicable(Frozen):
@@ -74,7 +42,7 @@ def not_applicable(plan: Plan, snapshot: Snapshot) -> tuple[NotApplicable, ...]:
 def drift(plan: Plan, snapshot: Snapshot) -> tuple[tuple[Due, ...], ...]:
     """Per boot: what is due, in order, including what becomes due because something before it is."""
     boots: list[tuple[Due, ...]] = []
-    due: set[str] = set()
+    changes: dict[str, Reach] = {}
     refuted = _refuted(plan, snapshot)
     for boot in plan.boots:
         stretch: list[Due] = []
@@ -84,13 +52,13 @@ def drift(plan: Plan, snapshot: Snapshot) -> tuple[tuple[Due, ...], ...]:
             if isinstance(entry.resource, Gate) and entry.resource.precondition:
                 continue
             why = (
-                _caused(entry.resource, due, stretch)
+                _caused(entry.resource, changes, stretch)
                 or difference(plan, entry.resource, snapshot)
                 or refuted.get(entry.name, "")
             )
             if why:
-                due.add(entry.name)
-                stretch.append(Due(entry=entry, why=why))
+                changes[entry.name] = change(plan, entry.resource, snapshot, _causes(entry.resource, changes).values())
+                stretch.append(Due(entry=entry, why=why, reach=within(plan, entry.name, changes[entry.name])))
         boots.append((*_preconditions(boot, stretch, snapshot), *stretch))
     return tuple(boots)
 
@@ -114,7 +82,7 @@ def _preconditions(boot: Sequence[Entry], stretch: Sequence[Due], snapshot: Snap
     if all(isinstance(due.entry.resource, Gate) for due in changed):
         return ()
     return tuple(
-        Due(entry=entry, why="asked before a change")
+        Due(entry=entry, why="asked before a change", reach="nothing")
         for entry in boot
         if isinstance(entry.resource, Gate)
         and entry.resource.precondition
@@ -122,114 +90,19 @@ def _preconditions(boot: Sequence[Entry], stretch: Sequence[Due], snapshot: Snap
     )
 
 
-def _caused(resource: Resource, due: set[str], stretch: list[Due]) -> str:
+def _causes(resource: Resource, changes: Mapping[str, Reach]) -> dict[str, Reach]:
+    """The inputs of a derived resource that are due and that it must take up, and how far their changes reach."""
+    if not isinstance(resource, Derived):
+        return {}
+    return {name: changes[name] for name in resource.inputs if changes.get(name, "nothing") != "nothing"}
+
+
+def _caused(resource: Resource, changes: Mapping[str, Reach], stretch: Sequence[Due]) -> str:
     match resource:
-        case Derived(inputs=inputs):
-            causes = [name for name in inputs if name in due]
+        case Derived():
+            causes = _causes(resource, changes)
             return f"{', '.join(causes)} changes" if causes else ""
         case Gate() if stretch:
             return "something before it changes"
         case _:
             return ""
-
-
-def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
-    """What differs on the node about this one resource, looked at alone; empty when nothing does."""
-    match resource:
-        case Packages():
-            return _packages(resource, snapshot)
-        case File() | Repository():
-            return _files(resource, snapshot)
-        case Directory(path=path, mode=mode):
-            return _file(path, FileState(type="directory", mode=mode, owner="root"), snapshot)
-        case Unit():
-            return _unit(resource, snapshot)
-        case BootEntry(release=release):
-            if snapshot.default_kernel == release:
-                return ""
-            return f"the default boot entry is {snapshot.default_kernel or 'unknown'}, not {release}"
-        case Derived():
-            return _derived(plan, resource, snapshot)
-        case Gate(name=name, expect=expect) | Manual(name=name, title=expect):
-            state = snapshot.gates.get(name)
-            if state is not None and state.holds:
-                return ""
-            return f"not so: {expect}" + (f" ({state.evidence})" if state and state.evidence else "")
-        case Symlink():
-            return differences.symlink(resource, snapshot)
-        case Alternatives():
-            return differences.alternatives(resource, snapshot)
-        case Fragment():
-            return differences.fragment(resource, snapshot)
-        case Archive():
-            return differences.archive(resource, snapshot)
-        case GpuSetting():
-            return _files(resource, snapshot) or differences.gpu_setting(resource, snapshot)
-        case Group() | User():
-            return differences.account(resource, snapshot)
-        case KernelArguments() | Module() | Sysctl():
-            return _files(resource, snapshot) or differences.running(resource, snapshot)
-
-
-def _packages(resource: Packages, snapshot: Snapshot) -> str:
-    told = []
-    for package in resource.packages:
-        state = snapshot.packages.get(package.name)
-        if state is None or not state.installed:
-            told.append(f"{package.name} is not installed" if state is None else f"{package.name} is {state.status}")
-        elif not fnmatchcase(state.version, package.version):
-            told.append(f"{package.name} is {state.version}, not {package.version}")
-        elif resource.hold and not state.held:
-            told.append(f"{package.name} is not held")
-    return "; ".join(told)
-
-
-def _files(resource: Resource, snapshot: Snapshot) -> str:
-    told = [_file(file.path, _as_state(file), snapshot) for file in files_of(resource)]
-    return "; ".join(text for text in told if text)
-
-
-def _as_state(file: File) -> FileState:
-    sha256 = hashlib.sha256(file.content.encode()).hexdigest()
-    return FileState(type="file", mode=file.mode, owner="root", sha256=sha256)
-
-
-def _file(path: str, wanted: FileState, snapshot: Snapshot) -> str:
-    state = snapshot.files.get(path)
-    if state is None:
-        return f"{path} is {snapshot.hidden.get(f'file {path}', 'missing')}"
-    if state.type != wanted.type:
-        return f"{path} is a {state.type}"
-    told = []
-    if state.sha256 != wanted.sha256:
-        told.append("has another content")
-    if state.mode.lstrip("0") != wanted.mode.lstrip("0"):
-        told.append(f"has mode {state.mode}, not {wanted.mode}")
-    if state.owner != wanted.owner:
-        told.append(f"belongs to {state.owner}, not {wanted.owner}")
-    return f"{path} {' and '.join(told)}" if told else ""
-
-
-def _unit(resource: Unit, snapshot: Snapshot) -> str:
-    state = snapshot.units.get(resource.unit)
-    if state is None:
-        return f"{resource.unit} does not exist" if resource.enabled or resource.running else ""
-    told = []
-    if state.enabled not in UNCHANGING and (state.enabled in ENABLED) != resource.enabled:
-        told.append(f"is {state.enabled or 'not there'}")
-    if (state.active == "active") != resource.running:
-        told.append(f"is {state.active}")
-    return f"{resource.unit} {' and '.join(told)}" if told else ""
-
-
-def _derived(plan: Plan, derived: Derived, snapshot: Snapshot) -> str:
-    stamp = snapshot.stamps.get(derived.name)
-    if stamp is None:
-        return "it was not made yet, or not finished"
-    made_of, _, made_from = stamp.partition("-")
-    if made_of != desired(plan, derived):
-        return "its inputs should be others than it was made of"
-    if made_from != snapshot.prints.get(derived.name):
-        return "its inputs on the node are others than it was made of"
-    missing = [path for path in derived.outputs if path not in snapshot.files]
-    return f"{', '.join(missing)} is missing" if missing else ""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from provision.model import BootEntry, Frozen, Gate, LedgerEntry, Manual, Packages, Plan, Snapshot
-from provision.steps.drift import Due, NotApplicable, difference, drift, limit_of, not_applicable
+from provision.steps.drift import Due, NotApplicable, drift, limit_of, not_applicable
+from provision.steps.resource import difference
 
 
 class Stretch(Frozen):
@@ -79,8 +80,7 @@ def _first_awaiting(plan: Plan, snapshot: Snapshot) -> int | None:
     """
     if snapshot.reboot_due != snapshot.boot_id:
         return None
-    boots = {entry.name: number for number, boot in enumerate(plan.boots) for entry in boot}
-    return min((boots.get(name, 0) for name in snapshot.reboot_for), default=0)
+    return min((plan.boot_of.get(name, 0) for name in snapshot.reboot_for), default=0)
 
 
 def _awaited(plan: Plan, boot: int, snapshot: Snapshot) -> str:
@@ -93,9 +93,9 @@ def _awaited(plan: Plan, boot: int, snapshot: Snapshot) -> str:
     return "; ".join(lacking) or "a change made since the last boot takes effect with a reboot"
 
 
-def transaction(due: Sequence[Due]) -> tuple[Packages, ...]:
+def transaction(due: Sequence[Due]) -> tuple[Due, ...]:
     """All packages that are due together: one boot has one package transaction, carried out at the first of them."""
-    return tuple(d.entry.resource for d in due if isinstance(d.entry.resource, Packages))
+    return tuple(one for one in due if isinstance(one.entry.resource, Packages))
 
 
 def budget(plan: Plan) -> int:
@@ -117,7 +117,7 @@ def _proven_trial(plan: Plan, snapshot: Snapshot) -> Stretch | None:
         if default is not None:
             proven = all(_holds(gate, snapshot) for gate in gates)
             why = difference(plan, default.resource, snapshot)
-            return Stretch(boot=number, due=(Due(entry=default, why=why),)) if proven else None
+            return Stretch(boot=number, due=(Due(entry=default, why=why, reach="daemons"),)) if proven else None
     return None
 
 

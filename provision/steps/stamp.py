@@ -55,14 +55,20 @@ def _input(plan: Plan, name: str) -> str:
         case KernelArguments() | Archive():
             # What they come to: a source in better words must not cost a reboot, nor a mirror a rebuild.
             return "\n".join(canonical(file) for file in files_of(resource))
-        case Packages() | File() | Directory() | Unit() | BootEntry() | Gate() | Repository() | Symlink():
+        case Packages():
+            # A hold changes nothing of what is installed.
+            return canonical(resource.model_copy(update={"hold": False}))
+        case File() | Directory() | Unit() | BootEntry() | Gate() | Repository() | Symlink():
             return canonical(resource)
         case Alternatives() | Fragment() | Module() | Sysctl() | Group() | User() | Manual() | GpuSetting():
             return canonical(resource)
 
 
 def boot_scoped(plan: Plan, name: str) -> bool:
-    """Does a change of this resource, or of anything it derives from, take effect only with a reboot?"""
+    """Does a change of this resource, or of anything in its own boot that it derives from, wait for a reboot?
+
+    What it derives from in an earlier boot has had its reboot when this one's turn comes.
+    """
     resource = plan.by_name[name].resource
     if isinstance(resource, Gate):
         return False  # it asks for a reboot where it does not hold; being asked changes nothing
@@ -70,7 +76,8 @@ def boot_scoped(plan: Plan, name: str) -> bool:
         return True
     if not isinstance(resource, Derived):
         return False
-    return any(boot_scoped(plan, i) for i in resource.inputs if i in plan.by_name)
+    boot = plan.boot_of[name]
+    return any(boot_scoped(plan, i) for i in resource.inputs if plan.boot_of.get(i) == boot)
 
 
 def dependents(plan: Plan, name: str) -> tuple[Derived, ...]:

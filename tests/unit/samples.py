@@ -49,7 +49,8 @@ from provision.model.machine import LoadedModule
 from provision.model.openpgp import fingerprints
 from provision.platforms import fragment, gpus
 from provision.platforms.settings import files_of
-from provision.steps import desired
+from provision.steps import Due, desired
+from provision.steps.reach import within
 
 VERSION = "1.2.3-artificial"
 RELEASE = "1.2.3-artificial-64k"
@@ -179,6 +180,11 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             return _with(snapshot, "stamps", {name: f"{desired(wanted, resource)}-{print_}"})
         case Gate(name=name) | Manual(name=name):
             return _with(snapshot, "gates", {name: GateState(holds=True)})
+
+
+def wholly(wanted: Plan, name: str) -> Due:
+    """A resource of which everything differs: its change reaches as far as it can."""
+    return Due(entry=wanted.by_name[name], why="differs", reach=within(wanted, name, "kernel"))
 
 
 def marked(snapshot: Snapshot, name: str) -> Snapshot:

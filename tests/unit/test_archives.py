@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from samples import plan
+from samples import plan, wholly
 
 from provision.engines.render import Sender, apply_program
 from provision.model import Archive, Derived, Plan
@@ -79,7 +79,7 @@ class Node:
         return plan([Archive.model_validate({"name": "tool", "to": str(self.to), **given})])
 
     def apply(self, wanted: Plan) -> subprocess.CompletedProcess[str]:
-        return self.send(apply_program(wanted, wanted.by_name["tool"].resource, SENDER))
+        return self.send(apply_program(wanted, wholly(wanted, "tool"), SENDER))
 
     def applied(self, wanted: Plan) -> None:
         done = self.apply(wanted)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from pydantic import ValidationError
-from samples import converged, gate, machine, marked, plan
+from samples import converged, gate, machine, marked, plan, wholly
 
 from provision.engines.render import Sender, apply_program
 from provision.model import GpuSetting, Plan, Snapshot
@@ -64,7 +64,7 @@ class Node:
         return done
 
     def apply(self, wanted: Plan) -> subprocess.CompletedProcess[str]:
-        return self.send(apply_program(wanted, wanted.by_name["gpu"].resource, SENDER))
+        return self.send(apply_program(wanted, wholly(wanted, "gpu"), SENDER))
 
     def read(self, wanted: Plan) -> Snapshot:
         return parse(self.send(probe_program(wanted)).stdout).model_copy(update={"limits": frozenset()})

@@ -480,6 +480,23 @@ class TestFingerprint:
         assert all(made == checked for made, checked in seen)
         assert len(set(seen)) == 4
 
+    def test_of_what_waits_for_a_reboot_it_tells_of_content_and_not_of_modes(
+        self, here: Here, tmp_path: Path, shell: list[str]
+    ) -> None:
+        path = tmp_path / "f"
+        path.write_text("one")
+        wanted = plan(
+            [
+                File(name="file", path=str(path), content="one"),
+                Derived(name="d", inputs=("file", str(path)), command=":", boot_scoped=True),
+            ]
+        )
+        before = self.both(here, wanted, shell)
+        path.chmod(0o600)
+        assert self.both(here, wanted, shell) == before
+        path.write_text("two")
+        assert self.both(here, wanted, shell) != before
+
 
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory: pytest.TempPathFactory) -> str:

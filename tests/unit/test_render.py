@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory, mkdtemp
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from samples import RELEASE, SETTINGS, VERSION, gate, plan
+from samples import RELEASE, SETTINGS, VERSION, gate, plan, wholly
 
 from provision.engines import render
 from provision.engines.render import Sender, apply_program, reboot_program
 from provision.model import BootEntry, Derived, Directory, File, Package, Packages, Plan, Resource, Unit
 from provision.model.places import RUN, STATE
 from provision.probe import parse, probe_program, program
-from provision.steps import desired, drift
+from provision.steps import Due, Reach, desired, drift
 
 SHELLS = [pytest.param([shell], id=shell) for shell in ("dash", "bash") if shutil.which(shell)]
 """What `sh` is on the distributions that are provisioned."""
@@ -55,10 +55,11 @@ EVERYTHING = plan(
 class TestSyntax:
     @pytest.mark.parametrize("name", EVERYTHING.by_name)
     def test_every_kind_is_a_program_that_the_shell_accepts(self, shell: list[str], name: str) -> None:
-        self.accepts(shell, apply_program(EVERYTHING, EVERYTHING.by_name[name].resource, SENDER))
+        self.accepts(shell, apply_program(EVERYTHING, wholly(EVERYTHING, name), SENDER))
 
     def test_so_is_a_transaction_of_several(self, shell: list[str]) -> None:
-        self.accepts(shell, apply_program(EVERYTHING, PACKAGES, SENDER, [PACKAGES, MORE]))
+        together = [wholly(EVERYTHING, name) for name in ("packages", "more")]
+        self.accepts(shell, apply_program(EVERYTHING, together[0], SENDER, together))
 
     @pytest.mark.parametrize("trial", [None, RELEASE])
     def test_so_is_a_reboot(self, shell: list[str], trial: str | None) -> None:
@@ -87,10 +88,12 @@ class Node:
         assert not check or done.returncode == 0, done.stderr
         return done
 
-    def apply(self, wanted: Plan, name: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def apply(
+        self, wanted: Plan, name: str, check: bool = True, due: Due | None = None
+    ) -> subprocess.CompletedProcess[str]:
         resource = wanted.by_name[name].resource
         assert not isinstance(resource, (Packages, Unit, BootEntry)), "these would change this very machine"
-        return self.run(self.moved(apply_program(wanted, resource, SENDER)), check)
+        return self.run(self.moved(apply_program(wanted, due or wholly(wanted, name), SENDER)), check)
 
     def path(self, name: str) -> str:
         return str(self.files / name)
@@ -185,7 +188,7 @@ class TestFile:
     def test_a_full_disk_leaves_the_old_content(self, node: Node) -> None:
         Path(node.path("f")).write_text("old\n")
         wanted = self.wanted(node, content="x" * 100_000)
-        text = node.moved(apply_program(wanted, wanted.by_name["file"].resource, SENDER))
+        text = node.moved(apply_program(wanted, wholly(wanted, "file"), SENDER))
         done = node.run(f"ulimit -f 16\n{text}", check=False)
         assert done.returncode != 0
         assert Path(node.path("f")).read_text() == "old\n"
@@ -199,7 +202,7 @@ class TestFile:
 
     def test_a_secret_is_readable_for_others_at_no_moment(self, node: Node) -> None:
         wanted = self.wanted(node, mode="600")
-        text = node.moved(apply_program(wanted, wanted.by_name["file"].resource, SENDER))
+        text = node.moved(apply_program(wanted, wholly(wanted, "file"), SENDER))
         assert text.count("\nchown ") == 1
         node.run(text.replace("\nchown ", "\nfalse "), check=False)
         (begun,) = node.files.iterdir()
@@ -257,6 +260,20 @@ class TestWhatIsWrittenAroundAChange:
         Path(node.path("f")).write_text("one\n")
         node.apply(wanted, "made")
         assert (node.state / "reboot-due").read_text() == f"{BOOT_ID} made\n"
+
+    @pytest.mark.parametrize(
+        ("reach", "marked", "stamps"),
+        [("kernel", True, ["far"]), ("daemons", False, ["far"]), ("nothing", False, ["far", "made"])],
+    )
+    def test_a_change_marks_and_makes_due_again_as_far_as_it_reaches(
+        self, node: Node, reach: Reach, marked: bool, stamps: list[str]
+    ) -> None:
+        wanted = self.wanted(node)
+        for name in ("file", "made", "far"):
+            node.apply(wanted, name)
+        node.apply(wanted, "file", due=Due(entry=wanted.by_name["file"], why="differs", reach=reach))
+        assert (node.state / "reboot-due").exists() == marked
+        assert sorted(node.stamps()) == stamps
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -377,7 +394,7 @@ class TestDerived:
 
     def test_a_command_cannot_eat_the_rest_of_the_program(self, node: Node) -> None:
         wanted = self.derived(f"cat >{node.path('eaten')}")
-        node.run(node.moved(apply_program(wanted, wanted.by_name["d"].resource, SENDER)) + "echo what comes next\n")
+        node.run(node.moved(apply_program(wanted, wholly(wanted, "d"), SENDER)) + "echo what comes next\n")
         assert Path(node.path("eaten")).read_text() == ""
         assert list(node.stamps()) == ["d"]
 
@@ -387,7 +404,7 @@ class TestDerived:
         neighbour.mkdir()
         command = f"printf 'one\\ntwo\\tx\\033[2J\\303' >{str(logs / 'x.log')!r}; sleep 0.4; echo done"
         wanted = self.derived(command, log=f"{logs}/*.log")
-        program = apply_program(wanted, wanted.by_name["d"].resource, SENDER)
+        program = apply_program(wanted, wholly(wanted, "d"), SENDER)
         assert program.count("while sleep 2 ") == 1
         program = program.replace("while sleep 2 ", "while sleep 0.1 ")
         deaf = subprocess.Popen([*node.shell, "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -408,7 +425,7 @@ class TestDerived:
     def test_what_it_made_is_on_the_disk_before_its_stamp_is(self, node: Node) -> None:
         made = node.path("made")
         wanted = plan([Derived(name="d", inputs=(), command=f"echo made >{made}", outputs=(made,))])
-        text = node.moved(apply_program(wanted, wanted.by_name["d"].resource, SENDER))
+        text = node.moved(apply_program(wanted, wholly(wanted, "d"), SENDER))
         told = node.folder / "synced"
         node.run(f'sync() {{ printf "%s\\n" "$*" >>{told}; }}\n{text}')
         synced = told.read_text().splitlines()
@@ -498,7 +515,7 @@ class TestTruncated:
     def test_no_beginning_of_a_real_one_touches_the_node(self, shell: list[str], folder: Path) -> None:
         node = Node(folder, shell)
         wanted = plan([File(name="f", path=node.path("f"), content="'}\nmain\n" * 40, boot_scoped=True)])
-        text = node.moved(apply_program(wanted, wanted.by_name["f"].resource, SENDER))
+        text = node.moved(apply_program(wanted, wholly(wanted, "f"), SENDER))
         whole = len(text) - len(" </dev/null\n")
         for cut in [*range(0, whole, whole // 60), *range(whole - 20, whole)]:
             node.run(text[:cut], check=False)

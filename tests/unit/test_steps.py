@@ -66,7 +66,6 @@ from provision.steps import (
     Stop,
     Stretch,
     admitted,
-    boot_scoped,
     contradictions,
     dependents,
     difference,
@@ -591,7 +590,7 @@ def test_one_boot_has_one_transaction() -> None:
     more = Packages(name="more", packages=(Package(name="c"),))
     step = next_step(plan([FILE, PACKAGES, more, UNIT]), machine(), ())
     assert isinstance(step, Stretch)
-    assert transaction(step.due) == (PACKAGES, more)
+    assert [due.entry.resource for due in transaction(step.due)] == [PACKAGES, more]
     assert transaction(step.due[:1]) == ()
 
 
@@ -636,8 +635,9 @@ class Node:
             resource = due.entry.resource
             begun = {d.name for d in dependents(self.wanted, resource.name)}
             stamps = {name: stamp for name, stamp in self.snapshot.stamps.items() if name not in begun}
-            self.snapshot = self.snapshot.model_copy(update={"stamps": stamps})
-            if boot_scoped(self.wanted, resource.name) and not isinstance(resource, Gate):
+            if due.reach != "nothing":
+                self.snapshot = self.snapshot.model_copy(update={"stamps": stamps})
+            if due.reach == "kernel":
                 self.snapshot = marked(self.snapshot, resource.name)
             if not (isinstance(resource, Gate) and resource.boot_scoped):
                 self.snapshot = carried_out(self.wanted, resource, self.snapshot)

@@ -45,8 +45,8 @@ def apply(work: Work, name: str) -> Outcome:
         why = found.why(name)
         return Outcome(skipped=True, message=f"not yet: {why}") if why else Outcome()
     together = transaction(found.now) if isinstance(due[name].entry.resource, Packages) else ()
-    if together and together[0].name != name:
-        return Outcome(changed=True, message=f"in one transaction with {together[0].name}")
+    if together and together[0].entry.name != name:
+        return Outcome(changed=True, message=f"in one transaction with {together[0].entry.name}")
     return carry_out(work, due[name], together)
 
 
@@ -82,15 +82,15 @@ def needed(work: Work) -> Kept:
     return found
 
 
-def carry_out(work: Work, due: Due, together: tuple[Packages, ...] = ()) -> Outcome:
+def carry_out(work: Work, due: Due, together: tuple[Due, ...] = ()) -> Outcome:
     """Send what brings one resource to its desired state. Raises: Lost."""
     name, node, events = due.entry.name, work.node.name, work.events
-    names = [packages.name for packages in together]
+    names = [one.entry.name for one in together]
     events.write("begin", node, resource=name, role=due.entry.role, why=due.why, together=names)
     begun = time.monotonic()
     try:
         with watched(work.link, events, node, name):
-            answer = work.link.send(apply_program(work.plan, due.entry.resource, work.node.sender, together))
+            answer = work.link.send(apply_program(work.plan, due, work.node.sender, together))
     except Lost as error:
         told = (
             f"{node}: the connection was lost during {name}: {error}. "

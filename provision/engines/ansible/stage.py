@@ -15,7 +15,7 @@ from provision.engines.ansible.resource import carry_out
 from provision.engines.ansible.work import Work
 from provision.engines.node import Refused
 from provision.model import BootEntry, Manual, Snapshot
-from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, boot_scoped, drift, not_applicable
+from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, not_applicable
 
 BOOTS = 3
 """Boots that the collection's playbook and roles have tasks for: kernel, driver, and the rest."""
@@ -82,7 +82,7 @@ def foresee(work: Work, boot: int) -> Stage:
     _begin(work)
     found = work.kept()
     if found is not None:
-        return Stage(found, _will_reboot(work, found, boot))
+        return Stage(found, _will_reboot(found, boot))
     snapshot = work.node.read()
     step = work.node.next(snapshot)
     work.node.tell_drift(snapshot, step)
@@ -139,8 +139,8 @@ def _confirm(work: Work, due: Sequence[Due]) -> None:
             raise Refused(f"{work.node.name}: {one.entry.name} failed: {outcome.message}")
 
 
-def _will_reboot(work: Work, found: Kept, boot: int) -> bool:
+def _will_reboot(found: Kept, boot: int) -> bool:
     """Does a change of the boot before this one take effect only with a reboot?"""
     if not 0 < boot <= len(found.boots):
         return False
-    return any(boot_scoped(work.plan, one.entry.name) for one in found.boots[boot - 1])
+    return any(one.reach == "kernel" for one in found.boots[boot - 1])

@@ -175,8 +175,8 @@ def _due_again(node: Node) -> str:
 def _carry_out_all(host: Host, node: Node, step: Stretch, order: Sequence[str]) -> None:
     due = {d.entry.name: d for d in step.due}
     together = transaction(step.due)
-    first = together[0].name if together else ""
-    done_with_first = {packages.name for packages in together[1:]}
+    first = together[0].entry.name if together else ""
+    done_with_first = {one.entry.name for one in together[1:]}
     for name in host.loop(positions(order, due)):
         if name not in due or name in done_with_first:
             continue

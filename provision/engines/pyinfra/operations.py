@@ -18,7 +18,7 @@ from provision.engines.events import Events
 from provision.engines.pyinfra.connection import LOST, SHELL, Denied, insist_on_end
 from provision.engines.pyinfra.node import Node
 from provision.engines.render import apply_program
-from provision.model import Entry, Packages
+from provision.model import Entry
 from provision.steps import Due
 
 
@@ -68,15 +68,15 @@ class Program(StringCommand):
 
 
 @operation(is_idempotent=False)
-def carry_out(node: Node, due: Due, together: Sequence[Packages] = ()) -> Generator[PyinfraCommand]:
+def carry_out(node: Node, due: Due, together: Sequence[Due] = ()) -> Generator[PyinfraCommand]:
     """Bring one resource to its desired state.
 
     + node: the node, as this run knows it
     + due: the entry and what differs
     + together: for packages: all of this boot's that are due, for its one transaction
     """
-    text = apply_program(node.plan().plan, due.entry.resource, node.sender, together)
-    yield Program(node, due, text, [packages.name for packages in together])
+    text = apply_program(node.plan().plan, due, node.sender, together)
+    yield Program(node, due, text, [one.entry.name for one in together])
 
 
 @operation(is_idempotent=False)
