@@ -7,7 +7,15 @@ from functools import cache
 
 from provision.catalog import Catalog, load
 from provision.platforms.carriers import Carried, carried
-from provision.platforms.components import FABRIC_PARTS, Component, Named, packages_of, precompiled_modules, spans
+from provision.platforms.components import (
+    FABRIC_PARTS,
+    Component,
+    Named,
+    packages_of,
+    precompiled_modules,
+    spans,
+    whole_driver,
+)
 from provision.platforms.debian import Debian
 from provision.platforms.pins import preferences, versionlock
 from provision.platforms.platform import Offers, Platform, VersionLock
@@ -31,6 +39,7 @@ __all__ = [
     "preferences",
     "spans",
     "versionlock",
+    "whole_driver",
 ]
 
 _FAMILIES = {"debian": Debian, "ubuntu": Ubuntu}

@@ -156,8 +156,9 @@ class AptFamily(Platform):
         inputs = (f"{source}/nvidia/nv-p2p.h", f"{source}/dkms.conf")
         return f"export NVIDIA_SRC_DIR={quote(source)}/nvidia\n" + dkms.build_all(built, release, inputs=inputs)
 
-    def brings_no_other_driver(self, packages: Sequence[Package], driver: str) -> str:
-        return simulation.brings_no_other(packages, self.driver_package_patterns(), driver)
+    def brings_no_other_driver(self, packages: Sequence[Package], own: Sequence[Package], driver: str) -> str:
+        names = [package.name for package in own]
+        return simulation.brings_no_other(packages, self.driver_package_patterns(), names, driver)
 
     def peer_memory_fits(self, modules: str, release: str) -> str:
         return symbols.peer_memory_fits(self.module_names(modules)[-1], release)

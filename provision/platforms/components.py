@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from provision.catalog import DriverNames, PackagedComponent, PackageSource, Row, branch_of, driver_key
 from provision.model import Package
@@ -13,6 +14,8 @@ from provision.platforms.platform import Platform, at_version, flavour
 DriverPart = Literal[
     "modules", "driver", "persistenced", "modprobe", "fabricmanager", "imex", "nscq", "nvsdm", "nvlsm", "pinning"
 ]
+DRIVER_PARTS: tuple[DriverPart, ...] = get_args(DriverPart)
+
 OWN_VERSIONS = ("nvlsm", "pinning")
 """Parts whose packages do not bear the driver's version."""
 
@@ -96,6 +99,15 @@ def _driver_of_archive(platform: Platform, component: DriverPart, version: str, 
     if not parts[component]:
         raise _unknown(platform, component, "archive")
     return Named(_in_branch(version, parts[component]), row)
+
+
+def whole_driver(platform: Platform, driver: str, repository: PackageSource, modules: str) -> tuple[Package, ...]:
+    """Every package that a repository is known to have of a driver with this flavour of modules."""
+    found: list[Package] = []
+    for part in DRIVER_PARTS:
+        with suppress(LookupError):
+            found += packages_of(platform, part, driver, repository, modules if part == "modules" else None).packages
+    return tuple(found)
 
 
 def precompiled_modules(platform: Platform, driver: str, modules: str, release: str) -> Named:

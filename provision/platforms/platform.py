@@ -288,8 +288,8 @@ class Platform(ABC):
         """Build and install modules that are compiled against the driver's source for a kernel: gdrdrv."""
 
     @abstractmethod
-    def brings_no_other_driver(self, packages: Sequence[Package], driver: str) -> str:
-        """Test: to install these packages brings no part of a driver of another version, nor what pulls the newest."""
+    def brings_no_other_driver(self, packages: Sequence[Package], own: Sequence[Package], driver: str) -> str:
+        """Test: to install these packages brings no part of a driver but the plan's `own`, and nothing that pulls one."""
 
     @abstractmethod
     def peer_memory_fits(self, modules: str, release: str) -> str:

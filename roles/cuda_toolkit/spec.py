@@ -9,7 +9,7 @@ from typing import ClassVar
 from provision.catalog import branch_of
 from provision.model import Alternatives, File, Gate, NodeSpec, Package, Packages, Resource
 from provision.planning import Context, Role
-from provision.platforms import carried
+from provision.platforms import carried, whole_driver
 
 DEFAULT = "/usr/local/cuda"
 """What programs look for; NVIDIA's packages make it an alternative (seen on an Ubuntu machine, 2026-11-20)."""
@@ -37,10 +37,11 @@ class CudaToolkit(Role):
         toolkit = carried(ctx.platform, "cuda_toolkit", release)
         compiler = carried(ctx.platform, "host_compiler", branch_of(ctx.stack.version("gcc")))
         packages = (*toolkit.packages, *_compatibility(ctx))
+        own = whole_driver(ctx.platform, driver, ctx.spec.driver_repository, ctx.stack.version("modules"))
         yield Gate(
             name="toolkit-without-driver",
-            test=ctx.platform.brings_no_other_driver(packages, driver),
-            expect=f"the toolkit's packages bring no driver but {driver}",
+            test=ctx.platform.brings_no_other_driver(packages, own, driver),
+            expect=f"the toolkit's packages bring no driver, and nothing of one but what the plan brings of {driver}",
             remedy="Another package source is in the way; `apt-get -s install` of what is named tells which",
             precondition=True,
         )

@@ -27,7 +27,8 @@ from provision.model import (
     Resource,
 )
 from provision.planning import BrokenOrder, NoPlan, Planned, assemble, check_order, rooms
-from provision.platforms import carried, platform_for
+from provision.platforms import carried, platform_for, whole_driver
+from provision.platforms.platform import flavour
 from provision.platforms.simulation import brings_no_other
 
 CATALOG = load()
@@ -196,14 +197,14 @@ class TestSimulation:
         ],
     )
     def test_only_the_plans_driver_may_come_along(self, comes: str, driver: str, holds: bool, tmp_path: Path) -> None:
-        test = brings_no_other((Package(name="a-toolkit", version="9.8-*"),), self.PARTS, driver)
+        test = brings_no_other((Package(name="a-toolkit", version="9.8-*"),), self.PARTS, ["libcuda1"], driver)
         code, told = ran(test, self.apt(tmp_path / "bin", comes))
         assert (code == 0) is holds
         assert "a-toolkit=9.8-1" in told
         assert holds or f"libcuda1={comes}" in told
 
     def test_what_apt_does_not_know_yet_is_told_and_does_not_stop(self, tmp_path: Path) -> None:
-        test = brings_no_other((Package(name="absent"),), self.PARTS, "550")
+        test = brings_no_other((Package(name="absent"),), self.PARTS, [], "550")
         assert ran(test, self.apt(tmp_path / "bin", "1-1")) == (
             0,
             "apt does not know absent yet, so what comes with it cannot be told\n",
@@ -219,6 +220,87 @@ class TestSimulation:
         for name, known in [*((name, True) for name in names), ("libcudart12", False), ("cuda-toolkit-13-0", False)]:
             done = subprocess.run(["grep", "-qxE", patterns], input=f"{name}\n", text=True, check=False)
             assert (done.returncode == 0) is known, name
+
+
+AVAILABLE = {
+    "good-toolkit": "good-compiler",
+    "good-compiler": "libcuda1",
+    "libcuda1": "",
+    "closed-toolkit": "nvidia-kernel-dkms",
+    "nvidia-kernel-dkms": "",
+    "driver-toolkit": "cuda-drivers",
+    "cuda-drivers": "nvidia-driver-cuda",
+    "nvidia-driver-cuda": "",
+    "meta-toolkit": "cuda-12-8",
+    "cuda-12-8": "cuda-runtime-12-8",
+    "cuda-runtime-12-8": "",
+    "rival-toolkit": "",
+}
+"""Stand-ins: a package, and what it depends on. The names of a driver's packages are Debian's and NVIDIA's own."""
+MORE = {"rival-toolkit": "Conflicts: libnvidia-ml1"}
+
+
+@pytest.fixture(scope="module")
+def apt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A real apt with a root of its own: nothing of this machine is read or changed. libnvidia-ml1 is installed."""
+    root = tmp_path_factory.mktemp("apt")
+    for folder in ("lists/partial", "archives/partial", "etc", "repository"):
+        (root / folder).mkdir(parents=True)
+    machine = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout
+    about = f"Architecture: {machine.strip()}\nMaintainer: nobody\nDescription: a stand-in\n"
+    (root / "repository/Packages").write_text(
+        "\n".join(
+            f"Package: {name}\nVersion: 550.1.2-1\n{about}Filename: ./{name}.deb\nSize: 1\nSHA256: {'0' * 64}\n"
+            + (f"Depends: {depends}\n" if depends else "")
+            + (f"{MORE[name]}\n" if name in MORE else "")
+            for name, depends in AVAILABLE.items()
+        )
+    )
+    (root / "etc/sources.list").write_text(f"deb [trusted=yes] file:{root}/repository ./\n")
+    (root / "status").write_text(f"Package: libnvidia-ml1\nStatus: install ok installed\nVersion: 550.1.2-1\n{about}")
+    (root / "apt.conf").write_text(
+        f'Dir::Etc "{root}/etc"; Dir::State "{root}"; Dir::State::status "{root}/status"; Dir::Cache "{root}";\n'
+        f'Dir::Cache::archives "{root}/archives"; APT::Architecture "{machine.strip()}"; APT::Sandbox::User "root";\n'
+    )
+    environment = {"APT_CONFIG": str(root / "apt.conf"), "PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    subprocess.run(["apt-get", "-qq", "update"], env=environment, check=True)
+    return environment
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt here")
+class TestSimulationByApt:
+    """What apt itself would do, asked of the program as the role writes it."""
+
+    @pytest.mark.parametrize(
+        ("toolkit", "comes"),
+        [
+            ("good-toolkit", ""),
+            ("closed-toolkit", "nvidia-kernel-dkms=550.1.2-1"),
+            ("driver-toolkit", "cuda-drivers=550.1.2-1"),
+            ("meta-toolkit", "cuda-12-8=550.1.2-1"),
+            ("meta-toolkit", "cuda-runtime-12-8=550.1.2-1"),
+            ("rival-toolkit", "libnvidia-ml1 (removed)"),
+        ],
+    )
+    def test_a_toolkit_that_brings_or_takes_a_driver_is_refused_by_name(
+        self, toolkit: str, comes: str, apt: dict[str, str]
+    ) -> None:
+        """At the plan's version as well: another flavour of modules, or what pulls the newest, is no part of it."""
+        platform = platform_for("debian13", "x86_64")
+        own = whole_driver(platform, "550.1.2", "archive", "open")
+        test = platform.brings_no_other_driver((Package(name=toolkit),), own, "550.1.2")
+        done = subprocess.run(["sh", "-euc", test], env=apt, capture_output=True, text=True, check=False)
+        told = done.stdout + done.stderr
+        assert (done.returncode, comes in told) == (1 if comes else 0, True), told
+        assert comes or "nothing of a driver but 550.1.2 comes with good-toolkit=550.1.2-1" in told
+
+    @pytest.mark.parametrize(("modules", "other"), [("open", "proprietary"), ("proprietary", "open")])
+    def test_a_whole_driver_is_of_one_flavour(self, modules: str, other: str) -> None:
+        platform = platform_for("debian13", "x86_64")
+        names = {package.name for package in whole_driver(platform, "550.1.2", "archive", modules)}
+        assert platform.drivers.modules[flavour(modules)] in names
+        assert platform.drivers.modules[flavour(other)] not in names
+        assert {"libcuda1", "nvidia-persistenced"} <= names
 
 
 class TestContainerToolkit:
