@@ -289,7 +289,7 @@ class Platform(ABC):
 
     @abstractmethod
     def brings_no_other_driver(self, packages: Sequence[Package], own: Sequence[Package], driver: str) -> str:
-        """Test: to install these packages brings no part of a driver but the plan's `own`, and nothing that pulls one."""
+        """Test: these packages bring nothing of a driver but the plan's `own`, and nothing that pulls one."""
 
     @abstractmethod
     def peer_memory_fits(self, modules: str, release: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from samples import converged
 
 from provision.catalog import branch_of, load
 from provision.catalog.published import published
@@ -30,6 +31,7 @@ from provision.planning import BrokenOrder, NoPlan, Planned, assemble, check_ord
 from provision.platforms import carried, platform_for, whole_driver
 from provision.platforms.platform import flavour
 from provision.platforms.simulation import brings_no_other
+from provision.steps import drift
 
 CATALOG = load()
 ROOMS = rooms([Path(__file__).parents[2] / "roles"])
@@ -329,6 +331,13 @@ class TestContainerToolkit:
         assert {"container-packages", "driver-packages", "module-packages", "module-build"} <= set(cdi.inputs)
         assert "hardware" in cdi.needs and cdi.after == "driver"
         assert cdi.outputs == ("/var/run/cdi/nvidia.yaml",)
+
+    def test_a_specification_that_was_lost_is_made_again_and_nothing_is_restarted(self) -> None:
+        plan = made("ubuntu24.04", **self.KEYS).plan
+        node = converged(plan)
+        kept = {path: state for path, state in node.files.items() if path != "/var/run/cdi/nvidia.yaml"}
+        due = [one.entry.name for boot in drift(plan, node.model_copy(update={"files": kept})) for one in boot]
+        assert due == ["container-cdi"]
 
     def test_without_a_key_no_repository_is_added(self) -> None:
         plan = made("ubuntu24.04", **self.KEYS).plan
