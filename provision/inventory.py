@@ -19,7 +19,18 @@ from pydantic import ValidationError
 from provision.catalog import find_gpus, load
 from provision.ledger import Ledger
 from provision.model import Frozen, NodeSpec, refusals
-from provision.planning import BrokenRole, NoPlan, Room, WrongVariables, alike, assemble, instance, rooms
+from provision.planning import (
+    BrokenOrder,
+    BrokenRole,
+    NoPlan,
+    Room,
+    WrongVariables,
+    alike,
+    assemble,
+    check_order,
+    instance,
+    rooms,
+)
 from provision.stack import NoFit
 
 Host: TypeAlias = str | tuple[str, dict[str, Any]]
@@ -281,7 +292,7 @@ def _spec(keys: dict[str, Any], found: dict[str, Room]) -> tuple[NodeSpec | None
         spec = NodeSpec.model_validate({**declared, "variables": variables})
     except ValidationError as error:
         return None, [*mistakes, *refusals(error, NodeSpec)]
-    mistakes += [_unknown_role(name, found) for name in spec.roles or () if name not in found]
+    mistakes += _role_mistakes(spec.roles or (), found)
     if spec.gpu is not None:
         try:
             find_gpus(load().gpus, spec.gpu)
@@ -296,6 +307,17 @@ def _variable_mistakes(room: Room, values: dict[str, Any]) -> str:
     except WrongVariables as error:
         return str(error)
     return ""
+
+
+def _role_mistakes(names: Sequence[str], found: Mapping[str, Room]) -> list[str]:
+    """What is told of declared roles. A wrong order is not put right in silence: whoever wrote it meant something."""
+    mistakes = [_unknown_role(name, found) for name in names if name not in found]
+    mistakes += [f"role {name!r} is named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    try:
+        check_order({name: found[name].role for name in names if name in found})
+    except BrokenOrder as error:
+        mistakes.append(f"roles={list(names)}: {error}")
+    return mistakes
 
 
 def _unknown_role(name: str, found: Iterable[str]) -> str:

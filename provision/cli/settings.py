@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from provision.inventory import SPEC_KEYS, WrongInventory, checked_spec
 from provision.model import NodeSpec
 from provision.planning import Room
-
-LISTS = frozenset({"features", "roles"})
-"""Keys that take several words, separated by commas."""
 
 
 def settings(texts: Iterable[str]) -> dict[str, str]:
@@ -32,11 +30,11 @@ def declared_by(changes: Mapping[str, str], found: dict[str, Room], spec: NodeSp
 
     Raises: WrongInventory, naming every wrong key and value with what is close.
     """
-    keys = {} if spec is None else _keys(spec)
+    keys, lists = {} if spec is None else _keys(spec), _lists(found)
     for key, text in changes.items():
         keys.pop(key, None)
         if text:
-            keys[key] = _value(key, text)
+            keys[key] = _listed(text) if key in lists else _value(key, text)
     return checked_spec(keys, found)
 
 
@@ -46,9 +44,29 @@ def _keys(spec: NodeSpec) -> dict[str, Any]:
     return own | {f"{role}_{name}": value for role, values in spec.variables.items() for name, value in values.items()}
 
 
+def _lists(found: Mapping[str, Room]) -> frozenset[str]:
+    """Keys that take several words: of every node, and of the roles that are found."""
+    fields = dict(NodeSpec.model_fields)
+    for name, room in found.items():
+        fields |= {f"{name}_{variable}": field for variable, field in room.role.model_fields.items()}
+    return frozenset(key for key, field in fields.items() if _takes_several(field.annotation))
+
+
+def _takes_several(annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    return origin in {list, tuple, set, frozenset} or any(
+        _takes_several(part) for part in get_args(annotation) if origin in {Union, UnionType}
+    )
+
+
+def _listed(text: str) -> Any:
+    """Words separated by commas; JSON where it is a list of that, for words that hold a comma themselves."""
+    if text.startswith("["):
+        return _variable(text)
+    return [word for part in text.split(",") if (word := part.strip())]
+
+
 def _value(key: str, text: str) -> Any:
-    if key in LISTS:
-        return tuple(word for part in text.split(",") if (word := part.strip()))
     return text if key in SPEC_KEYS else _variable(text)
 
 

@@ -46,13 +46,15 @@ class WrongVariables(NoPlan):
 
 
 def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
-    """The whole plan of one node: every role that is wanted, in the order of the rules.
+    """The whole plan of one node: the roles that are declared, as declared, or every one that is wanted, in order.
 
-    Raises: WrongVariables.
+    Raises: WrongVariables, BrokenOrder.
     """
-    wanted = {name: room for name, room in rooms.items() if is_wanted(name, room, ctx.spec)}
-    roles = {name: instance(room, ctx.spec.variables.get(name, {})) for name, room in wanted.items()}
-    return build(ctx, in_order(roles))
+    names = [name for name, room in rooms.items() if is_wanted(name, room, ctx.spec)]
+    declared = ctx.spec.roles
+    in_turn = names if declared is None else sorted(names, key=declared.index)
+    roles = {name: instance(rooms[name], ctx.spec.variables.get(name, {})) for name in in_turn}
+    return build(ctx, in_order(roles) if declared is None else roles)
 
 
 def is_wanted(name: str, room: Room, spec: NodeSpec) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -10,6 +10,9 @@ import yaml
 
 from provision.model import Frozen
 from provision.planning.role import NoPlan, Role
+
+Ordered = Role | type[Role]
+"""Whoever has a component and what it follows."""
 
 
 class OrderRule(Frozen):
@@ -54,7 +57,7 @@ def in_order(roles: dict[str, Role]) -> dict[str, Role]:
     return result
 
 
-def check_order(roles: dict[str, Role]) -> None:
+def check_order(roles: Mapping[str, Ordered]) -> None:
     """Raise BrokenOrder, with the rule's reason and source, where a role stands behind one it must precede."""
     names: Sequence[str] = list(roles)
     for position, name in enumerate(names):
@@ -64,15 +67,15 @@ def check_order(roles: dict[str, Role]) -> None:
             raise BrokenOrder(f"role {name} must stand before {earlier}: {_reason(roles[name], roles[earlier])}")
 
 
-def _awaits_any(name: str, others: dict[str, Role]) -> bool:
+def _awaits_any(name: str, others: Mapping[str, Ordered]) -> bool:
     return any(_must_precede(other, others[name]) for key, other in others.items() if key != name)
 
 
-def _must_precede(first: Role, second: Role) -> bool:
+def _must_precede(first: Ordered, second: Ordered) -> bool:
     return first.component in _predecessors(second)
 
 
-def _predecessors(role: Role) -> frozenset[str]:
+def _predecessors(role: Ordered) -> frozenset[str]:
     """Components that must stand before a role, rules followed transitively."""
     return _before(role.component).union(role.follows, *map(_before, role.follows))
 
@@ -83,7 +86,7 @@ def _before(component: str) -> frozenset[str]:
     return frozenset(direct).union(*map(_before, direct))
 
 
-def _reason(first: Role, second: Role) -> str:
+def _reason(first: Ordered, second: Ordered) -> str:
     """The rule between two components, or the rules that lead from one to the other."""
     direct = [rule for rule in order().rules if (rule.before, rule.after) == (first.component, second.component)]
     behind = {second.component, *_predecessors(second)}

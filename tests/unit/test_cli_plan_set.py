@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from provision.catalog import branch_of, load
 from provision.cli.main import app
 from provision.cli.settings import declared_by, settings
-from provision.inventory import WrongInventory
+from provision.inventory import WrongInventory, checked_spec
 from provision.model import NodeSpec
-from provision.planning import rooms
+from provision.planning import Room, rooms
 
 ROOT = Path(__file__).parents[2]
 GH200 = str(ROOT / "inventories" / "gh200.py")
@@ -57,10 +57,35 @@ def spec(*texts: str, base: NodeSpec | None = None) -> NodeSpec:
         ("hardware=absent", "hardware", "absent"),
         ("roles=preflight,kernel_64k", "roles", ("preflight", "kernel_64k")),
         ("preflight_root_mib=7", "variables", {"preflight": {"root_mib": 7}}),
+        ('features=["mig", "gds"]', "features", ("mig", "gds")),
+        ("kernel_64k_arguments=quiet, a=1", "variables", {"kernel_64k": {"arguments": ["quiet", "a=1"]}}),
+        ('kernel_64k_arguments=["a=1,2"]', "variables", {"kernel_64k": {"arguments": ["a=1,2"]}}),
     ],
 )
 def test_every_key_of_an_inventory_is_a_key(setting: str, field: str, value: object) -> None:
     assert getattr(spec(*BARE, setting), field) == value
+
+
+def list_valued(found: Mapping[str, Room]) -> Iterator[str]:
+    """Every key that is a list of words in an inventory."""
+    yield from ("features", "roles")
+    for name, room in found.items():
+        for variable, field in room.role.model_fields.items():
+            if isinstance(field.default, tuple):
+                yield f"{name}_{variable}"
+
+
+@pytest.mark.parametrize("key", list(list_valued(rooms())))
+def test_every_list_of_an_inventory_is_taken_and_refused_as_there(key: str) -> None:
+    words = ["no such word", "$(reboot)"]
+    told: list[tuple[str, ...] | NodeSpec] = []
+    for way in (lambda: spec(*BARE, f"{key}={','.join(words)}"),
+                lambda: checked_spec({"os": "ubuntu24.04", "arch": "aarch64", key: words}, rooms())):  # fmt: skip
+        try:
+            told.append(way())
+        except WrongInventory as error:
+            told.append(error.mistakes)
+    assert told[0] == told[1]
 
 
 def test_the_keys_above_are_all_there_are() -> None:

@@ -21,12 +21,23 @@ from provision.engines.events import Events, run_folder
 from provision.engines.pyinfra import classic
 from provision.engines.pyinfra.connection import Denied, prepare, tune_open_socket
 from provision.engines.pyinfra.node import Node, Refused
-from provision.engines.pyinfra.operations import carry_out, positions, refuse, title
+from provision.engines.pyinfra.operations import carry_out, positions, refuse, title, told_refused
 from provision.engines.render import Sender
 from provision.inventory import WrongInventory, host_spec
 from provision.ledger import AtWork, NodeLocks, controller
 from provision.model import NodeSpec, Plan, Snapshot
-from provision.planning import BrokenRole, NoPlan, Plans, Room, alike, assemble, names_in_order, rooms
+from provision.planning import (
+    BrokenOrder,
+    BrokenRole,
+    NoPlan,
+    Plans,
+    Room,
+    alike,
+    assemble,
+    check_order,
+    names_in_order,
+    rooms,
+)
 from provision.probe import Unreadable
 from provision.stack import NoFit
 from provision.steps import Done, Reboot, Step, Stop, Stretch, drift, transaction
@@ -62,6 +73,14 @@ class Run:
         spec = spec if roles is None else spec.model_copy(update={"roles": tuple(roles)})
         sender = Sender(controller=controller(), run=self.events.folder.name, node=host.name)
         return Node(host, spec, self.plans, sender, self.events)
+
+    def insist_on_order(self, roles: Sequence[str]) -> None:
+        """Where a deploy.py asks for roles in an order that a rule forbids, the run ends here, with exit code 2."""
+        try:
+            check_order({name: self.rooms[name].role for name in roles if name in self.rooms})
+        except BrokenOrder as error:
+            click.echo(f"{error}. No machine was touched.", err=True)
+            raise SystemExit(2) from None
 
     def lock(self) -> None:
         """Keep other runs of this controller off all nodes of this one, until the process ends. Raises: AtWork."""
@@ -101,10 +120,11 @@ def converge(roles: Sequence[str] | None = None) -> None:
     """What deploy.py calls: bring this host to the state that its inventory declares.
 
     Args:
-        roles: only these, whatever the inventory says; otherwise the roles that it asks for.
+        roles: only these, in this order, whatever the inventory says; otherwise the roles that it asks for.
     """
     _refuse_free_running()
     run = run_of(ctx_state.get())
+    run.insist_on_order(roles or ())
     host = ctx_host.get()
     in_full = classic.is_asked_for(host)
     try:
@@ -142,9 +162,7 @@ def finish(node: Node, order: Sequence[str]):  # type: ignore[no-untyped-def]
         try:
             return _go_on(host, node, order)
         except EXPECTED as error:
-            node.events.write("refused", node.name, reason=str(error))
-            host.log_styled(str(error), fg="red")
-            return False
+            return told_refused(host, node.name, str(error), node.events)
 
     yield FunctionCommand(go_on, (), {})
 

@@ -94,8 +94,13 @@ def refusal(node: str, reason: str, events: Events) -> FunctionCommand:
     """The command that fails one host with a sentence."""
 
     def tell(state: State, host: Host) -> bool:  # noqa: ARG001 - pyinfra passes both by name
-        events.write("refused", node, reason=reason)
-        host.log_styled(reason, fg="red")
-        return False
+        return told_refused(host, node, reason, events)
 
     return FunctionCommand(tell, (), {})
+
+
+def told_refused(host: Host, node: str, reason: str, events: Events) -> bool:
+    """Tell the run's events and whoever looks on why a node is not brought on. False: pyinfra's word for a failure."""
+    events.write("refused", node, reason=reason)
+    host.log_styled(reason, fg="red")
+    return False
