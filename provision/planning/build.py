@@ -35,6 +35,7 @@ from provision.model import (
     refusals,
 )
 from provision.planning.order import check_order, in_order, order
+from provision.planning.other_modules import hands_off
 from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room
 
@@ -73,7 +74,9 @@ def instance(room: Room, variables: Mapping[str, object]) -> Role:
 def build(ctx: Context, roles: dict[str, Role]) -> Plan:
     """The plan of these roles in this order. Raises: BrokenOrder, BrokenRole."""
     check_order(roles)
-    entries = _resolved([Entry(role=name, resource=r) for name, role in roles.items() for r in role.resources(ctx)])
+    ctx = ctx.model_copy(update={"own_modules": tuple(m for role in roles.values() for m in role.builds(ctx))})
+    declared = [Entry(role=name, resource=r) for name, role in roles.items() for r in role.resources(ctx)]
+    entries = _resolved(hands_off(declared))
     boots = _single(entries) if ctx.spec.reboots == "single" else _staged(entries, roles)
     united = _unite_over_boots(boots)
     try:

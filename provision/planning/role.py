@@ -24,6 +24,8 @@ class Context(BaseModel):
     spec: NodeSpec
     stack: Stack
     platform: Platform
+    own_modules: tuple[str, ...] = ()
+    """DKMS's names of all modules that roles of this plan build (`Role.builds`)."""
 
 
 class Role(Frozen, ABC):
@@ -41,6 +43,10 @@ class Role(Frozen, ABC):
     def wanted(cls, spec: NodeSpec) -> bool:  # noqa: ARG003 - a role that is not for every node looks at the spec
         """Does a node declared like this get the role?"""
         return True
+
+    def builds(self, ctx: Context) -> tuple[str, ...]:  # noqa: ARG002 - most roles build nothing
+        """DKMS's names, old ones too, of the modules that this role builds: all others are built as they are."""
+        return ()
 
     @abstractmethod
     def resources(self, ctx: Context) -> Iterator[Resource]:

@@ -156,6 +156,15 @@ class AptFamily(Platform):
         inputs = (f"{source}/nvidia/nv-p2p.h", f"{source}/dkms.conf")
         return f"export NVIDIA_SRC_DIR={quote(source)}/nvidia\n" + dkms.build_all(built, release, inputs=inputs)
 
+    def build_other_modules(self, own: Sequence[str], release: str) -> str:
+        return dkms.build_others(own, release, inputs=self._ofed_exports(release))
+
+    def other_modules_log(self) -> str:
+        return dkms.log_glob("*", "*")
+
+    def other_modules_built(self, own: Sequence[str], release: str) -> str:
+        return dkms.others_built(own, release)
+
     def brings_no_other_driver(self, packages: Sequence[Package], own: Sequence[Package], driver: str) -> str:
         names = [package.name for package in own]
         return simulation.brings_no_other(packages, self.driver_package_patterns(), names, driver)

@@ -300,6 +300,122 @@ done
     )
 
 
+# Modules that no plan brings: those that are installed for a kernel this node boots now, and packages' sources of which
+# dkms has not heard, because it may build nothing by itself (common.postinst of dkms 3.0.10 and 3.2.2 ends before
+# `dkms add` where /etc/dkms/no-autoinstall is; read 2026-11-21). A container's running kernel is its host's, so there
+# every other kernel counts. What dkms knows and has built for none of them was lost before, and is left alone.
+_OTHERS = """\
+arch=$(uname -m)
+kernels=$(uname -r)
+[ -e "/lib/modules/$kernels" ] || kernels=$(find /lib/modules -mindepth 1 -maxdepth 1 -printf '%f\\n')
+is_own() {
+    case " $own " in *" $1 "*) ;; *) return 1 ;; esac
+}
+is_built_for() {
+    [ -L "/var/lib/dkms/$1/kernel-$2-$arch" ]
+}
+installed_now() {
+    for module in /var/lib/dkms/*/; do
+        module=${module%/}
+        module=${module##*/}
+        for kernel in $kernels; do
+            is_built_for "$module" "$kernel" || continue
+            version=$(readlink "/var/lib/dkms/$module/kernel-$kernel-$arch")
+            is_own "$module" || printf '%s/%s\\n' "$module" "${version%%/*}"
+            break
+        done
+    done
+}
+never_added() {
+    for conf in /usr/src/*/dkms.conf; do
+        [ -r "$conf" ] && grep -q '^ *AUTOINSTALL=["'"'"']*[yY1]' "$conf" || continue
+        module=$(sed -n 's/^ *PACKAGE_NAME=["'"'"']*\\([^"'"'"' #]*\\).*/\\1/p' "$conf" | tail -n 1)
+        folder=${conf%/dkms.conf}
+        version=${folder#"/usr/src/$module-"}
+        [ -n "$module" ] && [ "$version" != "$folder" ] && ! is_own "$module" || continue
+        ! ls -d "/var/lib/dkms/$module"/*/source >/dev/null 2>&1 || continue
+        ! dpkg-query -S "$conf" >/dev/null 2>&1 || printf '%s/%s\\n' "$module" "$version"
+    done
+}
+others() {
+    { installed_now; never_added; } | sort -u
+}
+"""
+
+# `tsort` takes pairs, and one name twice for a module that waits for nobody.
+_IN_ORDER = """\
+awaited_by() {
+    for conf in "/usr/src/$1-$2/dkms.conf" "/etc/dkms/$1.conf" "/etc/dkms/$1-$2.conf"; do
+        [ ! -r "$conf" ] || sed -n 's/^ *BUILD_DEPENDS[^=]*=//p' "$conf" | sed 's/#.*//' | tr -c 'A-Za-z0-9_.+\\n-' ' '
+    done
+}
+in_order() {
+    printf '%s\\n' "$1" | while IFS=/ read -r module version; do
+        printf '%s %s\\n' "$module" "$module"
+        for first in $(awaited_by "$module" "$version"); do
+            ! printf '%s\\n' "$1" | grep -q "^$first/" || printf '%s %s\\n' "$first" "$module"
+        done
+    done | tsort | while read -r module; do
+        printf '%s\\n' "$1" | grep "^$module/"
+    done
+}
+"""
+
+
+def build_others(own: Sequence[str], release: str, inputs: Sequence[str] = ()) -> str:
+    """Build and install for kernel `release` what dkms has for the kernels of now and no plan of ours brings.
+
+    In the order of their `BUILD_DEPENDS`. What dkms built for that kernel by itself is left as it is. Fails as `build`
+    does, and tells where the log is and what a person can do.
+
+    Args:
+        own: DKMS's names of the plan's own modules, whatever the version.
+        release: of the kernel, whose headers are on the node.
+        inputs: absolute paths of what such a module may be compiled against beside the headers.
+    """
+    body = f"""\
+set -- $(in_order "$(others)")
+for each in "$@"; do
+    module=${{each%%/*}}
+    version=${{each#*/}}
+    if is_built_for "$module" "$release" && [ ! -e "/var/lib/dkms/$module/$version/$release/$arch/inputs" ]; then
+        echo "$module is installed for kernel $release"
+        continue
+    fi
+    set +e
+    (
+        set -e
+{_TREE}{_FIRST_ERROR}{_JUDGE}{_BUILD}    )
+    code=$?
+    set -e
+    log=/var/lib/dkms/$module/$version/build/make.log
+    [ "$code" = 0 ] || die "$module/$version is no part of this plan, but the node has it now, and would be \\
+without it on kernel $release. $([ ! -e "$log" ] || echo "Its log: $log. ")Install a version that builds \\
+for this kernel, or take the module off (its package, or dkms remove $module/$version --all); then run again"
+done
+echo "modules of others for kernel $release: ${{*:-none}}"
+"""
+    return program("set -eu\n", _OTHERS, _IN_ORDER, body, own=" ".join(own), release=release, inputs=lines(inputs))
+
+
+def others_built(own: Sequence[str], release: str) -> str:
+    """Test: every module that `build_others` would build is installed for kernel `release`."""
+    body = """\
+set -- $(others)
+for each in "$@"; do
+    module=${each%%/*}
+    is_built_for "$module" "$release" || die "$each is on this node, and dkms has not installed it for kernel $release"
+    for file in "/var/lib/dkms/$module/kernel-$release-$arch/module"/*.ko*; do
+        name=${file##*/}
+        grep -q -F -e "/${name%%.ko*}.ko" "/lib/modules/$release/modules.dep" ||
+            die "depmod does not know $name of $each"
+    done
+done
+echo "modules of others for kernel $release: ${*:-none}"
+"""
+    return program(_OTHERS, body, own=" ".join(own), release=release)
+
+
 def all_built(modules: Sequence[str], release: str) -> str:
     """Test: those modules whose source is on the node, the first among them, are installed for the kernel."""
     body = f"""\

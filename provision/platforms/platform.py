@@ -127,6 +127,11 @@ class Platform(ABC):
         """Name and version under which DKMS knows the driver's modules."""
         return self.drivers.dkms[flavour(modules)], driver
 
+    def dkms_modules(self) -> tuple[str, ...]:
+        """Every name under which DKMS may know a driver's modules, whatever their flavour and repository."""
+        theirs = (name for row in self.names for name in row.dkms.values())
+        return tuple(dict.fromkeys((*self.drivers.dkms.values(), *theirs)))
+
     def module_names(self, modules: str = "open") -> tuple[str, ...]:
         """File names of the installed modules without `.ko`; Debian's differ from the names that modprobe is given."""
         return tuple(self.drivers.dkms[flavour(modules)] + suffix for suffix in MODULE_SUFFIXES)
@@ -286,6 +291,18 @@ class Platform(ABC):
     @abstractmethod
     def build_beside_driver(self, built: Sequence[str], driver: str, modules: str, release: str) -> str:
         """Build and install modules that are compiled against the driver's source for a kernel: gdrdrv."""
+
+    @abstractmethod
+    def build_other_modules(self, own: Sequence[str], release: str) -> str:
+        """Build and install for a kernel what the node has of modules beside these `own` ones, in their own order."""
+
+    @abstractmethod
+    def other_modules_log(self) -> str:
+        """The files that a build of other modules writes while it works."""
+
+    @abstractmethod
+    def other_modules_built(self, own: Sequence[str], release: str) -> str:
+        """Test: what the node has of modules beside these `own` ones is installed for a kernel."""
 
     @abstractmethod
     def brings_no_other_driver(self, packages: Sequence[Package], own: Sequence[Package], driver: str) -> str:

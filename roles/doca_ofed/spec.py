@@ -60,13 +60,19 @@ class DocaOfed(Role):
     def wanted(cls, spec: NodeSpec) -> bool:
         return "rdma" in spec.features or spec.doca is not None
 
+    def builds(self, ctx: Context) -> tuple[str, ...]:
+        return _row(ctx).dkms if self._has_modules() else ()
+
     def resources(self, ctx: Context) -> Iterator[Resource]:
         if self.profile == "inbox":
             yield Packages(name="ofed-packages", packages=packages_of(ctx.platform, "inbox_rdma", "0").packages)
             return
         yield from self._packages(ctx)
-        if any(row.id == self.profile and row.kernel_modules for row in load().doca_profiles):
+        if self._has_modules():
             yield from self._modules(ctx)
+
+    def _has_modules(self) -> bool:
+        return any(row.id == self.profile and row.kernel_modules for row in load().doca_profiles)
 
     def _packages(self, ctx: Context) -> Iterator[Resource]:
         version = ctx.stack.version("doca")
@@ -107,7 +113,8 @@ class DocaOfed(Role):
             remedy="See the build log that is named; choose a kernel and a DOCA that fit (`provision plan` tells)",
             proves=("ofed-build",),
         )
-        yield from boot_files(ctx, inputs=("ofed-packages", "ofed-build"))
+        brought = ("ofed-packages", "ofed-build")
+        yield from boot_files(ctx, inputs=brought, modules=brought)
         yield Unit(name="ofed-daemon", unit="openibd.service", needs=("boot", "modules"), after="driver")
 
 

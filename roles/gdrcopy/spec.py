@@ -32,6 +32,9 @@ class Gdrcopy(Role):
     def wanted(cls, spec: NodeSpec) -> bool:
         return "gdrcopy" in spec.features
 
+    def builds(self, ctx: Context) -> tuple[str, ...]:
+        return carried(ctx.platform, "gdrcopy", "*").dkms
+
     def resources(self, ctx: Context) -> Iterator[Resource]:
         release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
         flavour = ctx.stack.version("modules")

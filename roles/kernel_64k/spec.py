@@ -78,6 +78,7 @@ class Kernel64k(Role):
         yield from boot_files(
             ctx,
             inputs=("kernel-packages", "trial-dead-man"),
+            modules=("kernel-packages",),
             menu=("boot-settings", "trial-entry", *(("kernel-arguments",) if arguments else ())),
         )
         yield from _proofs(release, page_size, arguments)

@@ -13,12 +13,6 @@ from provision.model import Derived, File, Gate, Manual, Package, Packages, Reso
 from provision.planning import Context, NoPlan, Role, boot_files, vendor_repository
 from provision.platforms import packages_of, precompiled_modules
 
-# Read in dkms 3.2.2 of Debian 13: /usr/lib/dkms/common.postinst and `dkms autoinstall` (2026-11-21).
-HANDS_OFF = """\
-# Written by provision. With this file dkms builds nothing by itself when a kernel or a driver is installed: modules are
-# built in their order, for the kernel that was chosen, and a build that fails takes that kernel off again.
-"""
-
 RIVALS = """\
 # Written by provision. Drivers that would take the GPU first: nouveau, and nova_core of kernel 7.0 and newer.
 blacklist nouveau
@@ -79,6 +73,9 @@ class OpenKernelModules(Role):
         default=(FINGERPRINT,), description="of every primary key in that text; Debian 13's repository has another"
     )
 
+    def builds(self, ctx: Context) -> tuple[str, ...]:
+        return ctx.platform.dkms_modules()
+
     def resources(self, ctx: Context) -> Iterator[Resource]:
         release, flavour = ctx.stack.version("kernel"), ctx.stack.version("modules")
         packages = self._packages(ctx)
@@ -97,13 +94,13 @@ class OpenKernelModules(Role):
             "doca_ofed_profile=inbox",
             proves=built,
         )
-        yield from boot_files(ctx, inputs=("rival-drivers", "module-options", "module-packages", *built))
+        brought = ("module-packages", *built)
+        yield from boot_files(ctx, inputs=("rival-drivers", "module-options", *brought), modules=brought)
         if built:
             yield _enrolment(ctx)
         yield from _loaded(ctx)
 
     def _settings(self, ctx: Context, packages: tuple[Package, ...]) -> Iterator[Resource]:
-        yield File(name="dkms-by-plan", path="/etc/dkms/no-autoinstall", content=HANDS_OFF)
         yield File(name="rival-drivers", path="/etc/modprobe.d/provision-rivals.conf", content=RIVALS, boot_scoped=True)
         yield File(
             name="module-options",
