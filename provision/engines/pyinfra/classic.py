@@ -78,12 +78,12 @@ def ask_alone(node: Node, entry: Entry) -> Generator[PyinfraCommand]:
 
 
 def alone(plan: Plan, name: str) -> Plan:
-    """A plan cut down to one resource and what it derives from, without which a question about it says nothing."""
+    """A plan cut down to one resource and what it derives from, each in its boot, without which it says nothing."""
     wanted = {name}
     for entry in reversed(plan.entries):
         if entry.name in wanted and isinstance(entry.resource, Derived):
             wanted.update(entry.resource.inputs)
-    return Plan(boots=(tuple(entry for entry in plan.entries if entry.name in wanted),))
+    return Plan(boots=tuple(tuple(entry for entry in boot if entry.name in wanted) for boot in plan.boots))
 
 
 def _found(node: Node, entry: Entry) -> tuple[str, str]:
