@@ -93,9 +93,12 @@ class Reading:
             return None
 
     def fitting(self, spec: NodeSpec) -> Snapshot | None:
-        """The kept reading, unless it is of another system, or was asked for less, than is declared now."""
+        """The kept reading, unless it is of another system, or was asked for less, than is declared now.
+
+        One of a node that had no package lists yet says nothing of what its archive offers.
+        """
         kept = self.load()
-        if kept is None or (kept.os, kept.arch) != (spec.os, spec.arch):
+        if kept is None or (kept.os, kept.arch) != (spec.os, spec.arch) or "offers" in kept.hidden:
             return None
         return kept if set(platform_for(spec.os, spec.arch).offered_names(spec)) <= set(kept.asked) else None
 

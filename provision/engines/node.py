@@ -14,7 +14,7 @@ from provision.model import LedgerEntry, NodeSpec, Plan, Snapshot
 from provision.model.ledger import Event
 from provision.planning import Planned, Plans
 from provision.platforms import platform_for
-from provision.probe import BOOT_ID, parse, probe_program, program
+from provision.probe import BOOT_ID, LOCK, parse, probe_program, program
 from provision.steps import Done, Due, Reboot, Step, admitted, contradictions, drift, next_step
 
 REBOOT_SECONDS = 1200
@@ -73,13 +73,13 @@ class Node:
         self.planned: Planned | None = None
 
     def plan(self) -> Planned:
-        """The plan, from the node's kept first reading. Raises: Refused, NoFit."""
+        """The plan: versions from the node's kept first reading, hardware from its last. Raises: Refused, NoFit."""
         if self.planned is None:
             self.planned = self._plans.of(self.spec, self._first_reading())
         return self.planned
 
     def read(self) -> Snapshot:
-        """One probe: the snapshot of now. Raises: Refused."""
+        """The snapshot of now, and the plan put together anew where its hardware is another. Raises: Refused, NoFit."""
         snapshot = self._probe(self._questions(self.plan().plan))
         kept = self._reading.load()
         if kept is not None and kept.machine_id != snapshot.machine_id:
@@ -88,7 +88,8 @@ class Node:
             self.planned = None
             return self.read()
         self._note_boot(snapshot)
-        return self._admitted(snapshot)
+        snapshot = self._admitted(snapshot)
+        return self._admitted(self._probe(self._questions(self.plan().plan))) if self._renew(snapshot) else snapshot
 
     def look(self, plan: Plan) -> Snapshot:
         """What the node says about this plan, whichever it follows; nothing is noted. Raises: Refused."""
@@ -162,9 +163,38 @@ class Node:
             return kept
         globs = self._platform.offered_names(self.spec)
         answer = self._admitted(self._probe(probe_program(globs=globs)))
+        if "offers" in answer.hidden:
+            self._fetch_offers()
+            answer = self._admitted(self._probe(probe_program(globs=globs)))
         reading = answer.model_copy(update={"asked": globs})
         self._reading.save(reading)
         return reading
+
+    def _renew(self, snapshot: Snapshot) -> bool:
+        """Put the plan together from what is read now, the versions' choice apart. Is it another plan?
+
+        A bus on which no GPU is seen tells nothing: it must not make another machine of this one.
+        """
+        if not snapshot.pci:
+            return False
+        reading = self._first_reading().model_copy(update={"pci": snapshot.pci})
+        planned = self._plans.of(self.spec, reading)
+        if planned.plan.digest == self.plan().plan.digest:
+            return False
+        self._reading.save(reading)
+        self.planned = planned
+        self.events.write("planned-anew", self.name, plan=planned.plan.digest)
+        return True
+
+    def _fetch_offers(self) -> None:
+        """A node that was just installed knows no package yet, and versions are chosen once. Raises: Refused."""
+        try:
+            self.link.ask(program(f"{LOCK}\n{self._platform.fetch_offers()}"))
+        except (Lost, Unanswered) as error:
+            raise Refused(
+                f"{self.name}: versions are chosen from what its archive offers, and it has no package lists; they "
+                f"cannot be fetched: {error}. Run again when its archive can be reached"
+            ) from error
 
     def _admitted(self, snapshot: Snapshot) -> Snapshot:
         wrong = contradictions(self.spec, snapshot)

@@ -43,6 +43,35 @@ lock_holder() {
 }
 """
 
+# All of them or none: with half of the lists, versions would be chosen that are not the newest. The lock is waited for
+# here: DPkg::Lock::Timeout does not hold for that of the lists, `update` ended at once (apt 2.6.1, seen 2026-11-21).
+UPDATE = (
+    _LOCKS
+    + """\
+wait_for_locks() {
+    waited=0
+    while holder=$(lock_holder); do
+        [ "$waited" -lt "$patience" ] || die "waited $waited s for other package work to end, but $holder"
+        [ $((waited % 20)) -ne 0 ] || printf 'waiting for other package work to end: %s\\n' "$holder"
+        sleep 2
+        waited=$((waited + 2))
+    done
+}
+update_lists() {
+    wait_for_locks
+    apt-get -q -o Acquire::Retries=3 --error-on=any "$@" update
+}
+"""
+)
+"""`update_lists OPTION...`: fetch the package lists. For a program with `die`, and `patience` in seconds."""
+
+_HAS_LISTS = """\
+has_lists() (
+    eval "$(apt-config shell lists Dir::State::lists/d)"
+    ls "$lists"*_Packages* >/dev/null 2>&1
+)
+"""
+
 AUDIT = """\
 inconsistency() {
     left=$(unfinished)
@@ -59,7 +88,9 @@ inconsistency() {
 """
 
 # Version table of `apt-cache policy`: newest first; a version line has its version in column 6, a source line a blank.
-_OFFERS = """\
+_OFFERS = (
+    _HAS_LISTS
+    + """\
 policy() {
     apt-cache policy "$1" | awk '
         $1 == "Installed:" && $2 != "(none)" { print "installed", $2 }
@@ -88,14 +119,14 @@ choose() {
 }
 not_offered() {
     versions=$(policy "$1" | awk '$1 == "offered" { printf "%s%s", sep, $2; sep = ", " }')
-    eval "$(apt-config shell lists Dir::State::lists/d)"
-    ls "$lists"*_Packages* >/dev/null 2>&1 || versions="${versions:+$versions; }no package lists here"
+    has_lists || versions="${versions:+$versions; }no package lists here"
     case $2 in
     '*') printf 'no version of %s is offered%s\\n' "$1" "${versions:+ ($versions)}" ;;
     *) printf 'no version of %s matches %s; offered: %s\\n' "$1" "$2" "${versions:-none}" ;;
     esac
 }
 """
+)
 
 # Maintainer scripts, triggers and kernel hooks find these before the real programs, because apt hands DPkg::Path to
 # dpkg. Not in /run, which Debian mounts noexec: there a shell would silently go on to the next directory of PATH. Not
@@ -131,15 +162,6 @@ get() {
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \\
         --no-install-recommends --allow-downgrades --allow-change-held-packages "$@"
 }
-wait_for_locks() {
-    waited=0
-    while holder=$(lock_holder); do
-        [ "$waited" -lt "$patience" ] || die "waited $waited s for other package work to end, but $holder"
-        [ $((waited % 20)) -ne 0 ] || printf 'waiting for other package work to end: %s\\n' "$holder"
-        sleep 2
-        waited=$((waited + 2))
-    done
-}
 configure() {
     ! PATH=$path dpkg --force-confdef --force-confold --configure -a || return 0
     printf 'dpkg --configure -a left unfinished: %s; the transaction goes on to mend it\\n' "$(unfinished)"
@@ -149,8 +171,7 @@ refreshed=
 refresh() {
     [ -z "$refreshed" ] || return 1
     refreshed=yes
-    wait_for_locks
-    get --error-on=any update || echo 'apt-get update failed; going on with the lists that are here'
+    update_lists || echo 'apt-get update failed; going on with the lists that are here'
 }
 # `wanted`: name=version of every package; `due`: something of it is not installed; `problem`: what nobody offers.
 resolve() {
@@ -232,7 +253,7 @@ def transaction(packages: Sequence[Package], hold: Sequence[str] = (), patience:
         raise ValueError("a transaction without packages")
     return program(
         STATES,
-        _LOCKS,
+        UPDATE,
         _OFFERS,
         _HOLD_BACK,
         _TRANSACTION,
@@ -280,6 +301,24 @@ apt-cache pkgnames | grep -E -x -e "$names" | sort | xargs -r apt-cache madison 
     awk -F ' *[|] *' '{ sub(/^ +/, "", $1); line = $1 "\\t" $2 } !seen[line]++ { print line }'
 """
     return program(body, names="|".join(extended_regex(glob) for glob in globs))
+
+
+def lists_missing() -> str:
+    """Test: no package list is here, so that what `offers` prints says nothing of any archive."""
+    return program(_HAS_LISTS, "! has_lists\n")
+
+
+def update(patience: int = 300) -> str:
+    """Fetch every package list of the node's sources, or fail with apt's words. Needs root.
+
+    `patience`: seconds to wait for other package work.
+    """
+    body = """\
+[ "$(id -u)" = 0 ] || die 'only root may fetch package lists'
+update_lists
+has_lists || die 'no source of packages is declared on this node, or none of them has any'
+"""
+    return program(UPDATE, _HAS_LISTS, body, patience=str(patience))
 
 
 def sources_unmixed(patterns: Sequence[str]) -> str:

@@ -36,6 +36,9 @@ class AptFamily(Platform):
             f"/etc/apt/preferences.d/provision-{component}", pins.preferences(pins.pins(packages, never))
         )
 
+    def fetch_offers(self) -> str:
+        return apt.update(LOCK_PATIENCE)
+
     def initrd(self, release: str) -> str:
         return boot.initrd(release)
 

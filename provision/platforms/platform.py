@@ -185,6 +185,10 @@ class Platform(ABC):
     # How a family does things: every program is POSIX sh; what changes the node runs as root
 
     @abstractmethod
+    def fetch_offers(self) -> str:
+        """Fetch what says which packages the node's archives offer, or fail with the package manager's words."""
+
+    @abstractmethod
     def initrd(self, release: str) -> str:
         """Build the initrd of a kernel, once."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from provision.model import Repository
+from provision.platforms.apt import UPDATE
 from provision.platforms.settings import deb822, files_of
 from provision.platforms.shell import program
 
@@ -22,8 +23,8 @@ printf %s "$key" >"$new_key"
 [ "$(sha256sum <"$new_key" | cut -c1-64)" = "$key_sha256" ] ||
     die "the key of $name arrived as another than was sent: is the disk full? Nothing was changed"
 printf %s "$trial" >"$scratch/trial.sources"
-apt-get -q -o Dir::Etc::SourceList="$scratch/trial.sources" -o Dir::Etc::SourceParts=/dev/null \\
-    -o APT::Get::List-Cleanup=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --error-on=any update ||
+update_lists -o Dir::Etc::SourceList="$scratch/trial.sources" -o Dir::Etc::SourceParts=/dev/null \\
+    -o APT::Get::List-Cleanup=0 ||
     die "the repository $name is left as it was: its index cannot be fetched, or is not signed by $fingerprints"
 # Of two entries for one source that name different keys apt says "Conflicting values", and reads no source at all.
 mkdir "$scratch/parts"
@@ -45,7 +46,9 @@ def add(repository: Repository) -> str:
     key, sources = files_of(repository)
     folder, _, name = key.path.rpartition("/")
     return program(
+        UPDATE,
         _TRY,
+        patience="300",
         name=repository.name,
         key=key.content,
         key_sha256=hashlib.sha256(key.content.encode()).hexdigest(),

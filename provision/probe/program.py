@@ -190,6 +190,7 @@ def probe_program(plan: Plan | None = None, globs: Sequence[str] = (), default_k
         lines += [
             f"( {apt.offers(globs)} ) 2>/dev/null |",
             'while IFS="$tab" read -r name version; do say offer "$name" "$version"; done',
+            f'{apt.lists_missing().rstrip()} 2>/dev/null && say hidden offers "no package lists are there"',
             "say offered",
         ]
     # In one piece: a packet for each line costs the controller more than all else that it does with an answer.
