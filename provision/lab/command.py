@@ -21,7 +21,8 @@ from provision.lab.converged import is_done, plan_digests
 from provision.lab.error import InputError, LabError
 from provision.lab.lab import NETWORK_VARIABLE, Lab, default_state
 from provision.lab.systems import Ground
-from provision.lab.vm.machine import architecture
+from provision.lab.vm.machine import Firmware, architecture
+from provision.lab.vm.machine import firmware as known_firmware
 from provision.lab.vm.node import VirtualMachine
 from provision.model.spec import Arch
 
@@ -42,6 +43,9 @@ def up(  # noqa: PLR0913, PLR0917 - one for each option
     layer: Annotated[str | None, typer.Option(help="start new nodes from this saved layer")] = None,
     vm: Annotated[bool, typer.Option("--vm", help="virtual machines: kernels of their own, real boots")] = False,
     arch: Annotated[str, typer.Option(help="of virtual machines: x86_64 or aarch64 (default: as this machine)")] = "",
+    firmware: Annotated[
+        str, typer.Option(help="of virtual machines: plain, or secure, which enforces Secure Boot (default: plain)")
+    ] = "",
     system: Annotated[
         str, typer.Option("--os", metavar="OS", help="what new nodes are: debian12, debian13, or a name for stand-ins")
     ] = "",
@@ -52,10 +56,10 @@ def up(  # noqa: PLR0913, PLR0917 - one for each option
     """Starts nodes (default: node1) and waits until one can log in. The first call builds what they stand on."""
     _require_everything()
     with _progress() as say, _told():
-        machine = _machine(vm, arch)
+        machine = _machine(vm, arch, firmware)
         if system:
             _refuse_beside_os({"--layer": layer, "--vm": vm, "--converged": converged})
-        lab = _lab(say)
+        lab = _lab(say, known_firmware(firmware or "plain"))
         before = {node.name for node in lab.nodes() if node.running}
         wanted = names or ["node1"]
         ground = _ground(lab, wanted, system)
@@ -174,9 +178,11 @@ def _ground(lab: Lab, names: list[str], system: str) -> Ground:
     return systems.ground(lab, wanted)
 
 
-def _machine(vm: bool, arch: str) -> Arch | None:
+def _machine(vm: bool, arch: str, firmware: str) -> Arch | None:
     if arch and not vm:
         raise InputError("--arch is of virtual machines: containers have this machine's; add --vm.")
+    if firmware and not vm:
+        raise InputError("--firmware is of virtual machines: containers have none; add --vm.")
     return architecture(arch or os.uname().machine) if vm else None
 
 
@@ -193,8 +199,8 @@ def _digests(inventory: Path) -> dict[str, str]:
         raise InputError(str(error)) from error
 
 
-def _lab(say: Callable[[str], None]) -> Lab:
-    return Lab(default_state(), subnet=os.environ.get(NETWORK_VARIABLE), say=say)
+def _lab(say: Callable[[str], None], firmware: Firmware = "plain") -> Lab:
+    return Lab(default_state(), subnet=os.environ.get(NETWORK_VARIABLE), firmware=firmware, say=say)
 
 
 def _require_everything() -> None:

@@ -26,6 +26,7 @@ from provision.lab.network import Network
 from provision.lab.node import Node, Site
 from provision.lab.ssh import NAME_MAX, Ssh
 from provision.lab.vm import saved
+from provision.lab.vm.machine import Firmware, Machine, machine_of
 from provision.lab.vm.node import MachineRecord, VirtualMachine
 from provision.lab.vm.saved import Saved
 from provision.model import Frozen, digest
@@ -65,6 +66,7 @@ class Lab:
     """Nodes under `state`; `store` (default: the same folder) keeps base and layers and may be shared by labs.
 
     `subnet`: a private network such as 10.233.7.0/24; by default one that nobody on this machine uses.
+    `firmware` is that of virtual machines which `up` makes.
     `say` gets one short line for each slow stage.
     """
 
@@ -74,12 +76,14 @@ class Lab:
         *,
         store: Path | None = None,
         subnet: str | None = None,
+        firmware: Firmware = "plain",
         say: Callable[[str], None] = _quiet,
     ) -> None:
         self.state = state.absolute()
         self.store = (store or state).absolute()
         self.id = digest(str(self.state))[:6]
         self._asked = network.parse_subnet(subnet) if subnet else None
+        self._firmware = firmware
         self._say = say
         self._ssh = Ssh(self.state)
 
@@ -113,6 +117,7 @@ class Lab:
         that was saved of one; `suite` is the Debian release of containers without a layer. When one fails, those that
         this call started are taken away again.
         """
+        machine = machine_of(vm, self._firmware) if vm else None
         wanted = tuple(dict.fromkeys(names))
         _check_names(wanted)
         if not wanted:
@@ -122,11 +127,11 @@ class Lab:
             self._ssh.prepare()
             known = {item.name for item in self.nodes()}
             for name in (name for name in wanted if name in known):
-                _refuse_other(self.node(name), layer, vm)
+                _refuse_other(self.node(name), layer, machine)
             fresh = [name for name in wanted if name not in known]
             settled = self._settle() if fresh else self._settled()
             if fresh:
-                on = self._ground(layer, vm, suite, settled)
+                on = self._ground(layer, machine, suite, settled)
                 for name in fresh:
                     node.create(self._nodes / name, self._record(name, on, settled))
             self._ssh.write(item.peer() for item in self.nodes())
@@ -226,12 +231,12 @@ class Lab:
 
     # Starting
 
-    def _ground(self, layer: str | None, vm: Arch | None, suite: str, settled: Settled) -> Kept:
+    def _ground(self, layer: str | None, machine: Machine | None, suite: str, settled: Settled) -> Kept:
         """What new nodes stand on; built if it is missing."""
         if layer:
-            return _fitting(self.layer(layer), vm)
-        if vm:
-            return saved.provide(self.store, vm, settled.mirror, Group(f"{self._group}/{MAKER}"), self._say)
+            return _fitting(self.layer(layer), machine)
+        if machine:
+            return saved.provide(self.store, machine, settled.mirror, Group(f"{self._group}/{MAKER}"), self._say)
         return Layer(name="", base=base.provide(self.store, settled.mirror, self._say, suite), suite=suite)
 
     def _record(self, name: str, on: Kept, settled: Settled) -> ContainerRecord | MachineRecord:
@@ -415,20 +420,24 @@ def _read(path: Path) -> ContainerRecord | MachineRecord | None:
     return _RECORD.validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _refuse_other(present: Node, layer: str | None, vm: Arch | None) -> None:
+def _refuse_other(present: Node, layer: str | None, machine: Machine | None) -> None:
     """LabError when a node that exists is not what was asked for."""
     undo = f"`provision lab down {present.name}` first."
     if layer and layer not in present.layers:
         raise LabError(f"{present.name} exists already, and not on layer {layer}: {undo}")
-    if vm and not isinstance(present, VirtualMachine):
+    if machine is None:
+        return
+    if not isinstance(present, VirtualMachine):
         raise LabError(f"{present.name} exists already, as a container and not as a virtual machine: {undo}")
-    if vm and present.arch != vm:
-        raise LabError(f"{present.name} exists already, as a machine of {present.arch} and not of {vm}: {undo}")
+    if present.kind != machine.kind:
+        raise LabError(
+            f"{present.name} exists already, as a machine of {present.kind} and not of {machine.kind}: {undo}"
+        )
 
 
-def _fitting(layer: Kept, vm: Arch | None) -> Kept:
-    if vm and not (isinstance(layer, Saved) and layer.machine.arch == vm):
-        raise InputError(f"Layer {layer.name} was not saved of a virtual machine of {vm}.")
+def _fitting(layer: Kept, machine: Machine | None) -> Kept:
+    if machine and not (isinstance(layer, Saved) and layer.machine.kind == machine.kind):
+        raise InputError(f"Layer {layer.name} was not saved of a virtual machine of {machine.kind}.")
     return layer
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from provision.lab import base, systems
-from provision.lab.command import _refuse_beside_os
+from provision.lab.command import _machine, _refuse_beside_os
 from provision.lab.container import Container, ContainerRecord
 from provision.lab.error import InputError
 from provision.lab.mirror import SUITE, SYSTEM, Mirror
@@ -85,3 +86,11 @@ def test_each_release_has_a_root_of_its_own() -> None:
 def test_an_older_ssh_server_is_not_told_what_it_does_not_know() -> None:
     assert "PerSourcePenalties" in base.RECIPES[SUITE].customize
     assert "PerSourcePenalties" not in base.RECIPES["bookworm"].customize
+
+
+@pytest.mark.parametrize("option", [{"arch": "aarch64"}, {"firmware": "secure"}], ids=["--arch", "--firmware"])
+def test_what_only_a_machine_has_is_refused_without_one(option: dict[str, str]) -> None:
+    given = {"arch": "", "firmware": "", **option}
+    with pytest.raises(InputError, match=f"--{next(iter(option))} is of virtual machines.*add --vm"):
+        _machine(vm=False, **given)
+    assert _machine(vm=True, **given) == (option.get("arch") or os.uname().machine)

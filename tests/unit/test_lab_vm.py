@@ -15,19 +15,20 @@ from provision.lab import LabError
 from provision.lab.identity import File, script
 from provision.lab.mirror import Mirror
 from provision.lab.vm import foreign, image, supervisor, tools
-from provision.lab.vm.machine import BOARDS, Machine, Wiring, architecture, argv
+from provision.lab.vm.machine import Machine, Wiring, architecture, argv, firmware, machine_of
 from provision.lab.vm.qmp import Agent, Qmp
 from provision.model.spec import Arch
 
 ARCHITECTURES: tuple[Arch, ...] = ("x86_64", "aarch64")
+SECURE = machine_of("x86_64", "secure")
+MACHINES = (*(Machine(arch=arch) for arch in ARCHITECTURES), SECURE)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_a_run_is_wired_without_changing_the_machine(arch: Arch) -> None:
-    machine = Machine(arch=arch)
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
+def test_a_run_is_wired_without_changing_the_machine(machine: Machine) -> None:
     plain = argv(machine, Wiring())
     wired = argv(machine, Wiring(forward="10.233.7.11:22", cache="unsafe", incoming=True))
-    assert plain[0] == f"qemu-system-{arch}"
+    assert plain[0] == f"qemu-system-{machine.arch}"
     assert [word for word in plain if "cache=" in word] == [
         "if=none,id=disk,format=qcow2,cache=writeback,discard=unmap,file=/here/machine/disk.qcow2"
     ]
@@ -46,20 +47,38 @@ def devices(words: tuple[str, ...]) -> list[str]:
 def test_another_architecture_is_refused_in_words() -> None:
     with pytest.raises(LabError, match="'riscv64' is no architecture of a lab machine: x86_64 or aarch64"):
         architecture("riscv64")
+    with pytest.raises(LabError, match="'bios' is no firmware of a lab machine: plain or secure"):
+        firmware("bios")
+    with pytest.raises(LabError, match="machines with Secure Boot for x86_64, not for aarch64"):
+        machine_of("aarch64", "secure")
+
+
+def test_secure_firmware_keeps_its_variables_from_the_guest_and_starts_what_is_signed() -> None:
+    words = argv(SECURE, Wiring())
+    assert any(word.startswith("q35,smm=on") for word in words)
+    assert "driver=cfi.pflash01,property=secure,value=on" in words
+    assert any(word.endswith("OVMF_CODE_4M.secboot.fd") for word in words)
+    program = image.disk_program(SECURE.board)
+    copied = [line.split()[3:] for line in program.splitlines() if line.startswith("mcopy")]
+    assert ["root/usr/lib/shim/shimx64.efi.signed", "::/EFI/BOOT/BOOTX64.EFI"] in copied
+    assert all(".signed" in file or place.endswith("grub.cfg") for file, place in copied)
+    assert "grub-mkimage" not in program, "what is made here is signed by nobody"
+    packages = image.recipe(SECURE).packages
+    assert {f"{package}-signed" for package in ("shim", "grub-efi-amd64")} <= {*packages}
 
 
 def test_a_recipe_is_named_by_everything_that_goes_into_it() -> None:
     one = Mirror(archive="http://a.example.org/debian")
     other = one.model_copy(update={"archive": "http://b.example.org/debian"})
-    digests = {image.recipe_digest(arch, mirror) for arch in ARCHITECTURES for mirror in (one, other)}
-    assert len(digests) == 4
+    digests = {image.recipe_digest(machine, mirror) for machine in MACHINES for mirror in (one, other)}
+    assert len(digests) == 6
     assert "Suites: trixie-backports\n" in tools.recipe(one).sources
     assert tools.recipe(Mirror()).sources == "", "without a named archive nobody knows where backports are"
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_programs_that_make_a_disk_are_posix_sh(arch: Arch) -> None:
-    for text in (image.disk_program(BOARDS[arch]), image.PREPARE, image.recipe(arch).customize):
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.kind)
+def test_programs_that_make_a_disk_are_posix_sh(machine: Machine) -> None:
+    for text in (image.disk_program(machine.board), image.PREPARE, image.recipe(machine).customize):
         done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
 

@@ -11,10 +11,9 @@ from provision.lab import base, bootstrap, kept, mounts, program
 from provision.lab.bootstrap import Recipe
 from provision.lab.mirror import Mirror
 from provision.lab.vm import foreign, tools
-from provision.lab.vm.machine import BOARDS, Board
+from provision.lab.vm.machine import Board, Machine
 from provision.model import digest
 from provision.model.places import LAB_MARK
-from provision.model.spec import Arch
 
 PACKAGES = ("udev", "initramfs-tools", "zstd", "pciutils", "qemu-guest-agent")
 
@@ -91,6 +90,16 @@ search --no-floppy --label --set=root root
 set prefix=($root)/boot/grub
 configfile $prefix/grub.cfg
 END
+{make}truncate -s {esp}M esp.raw
+mkfs.fat -F 32 -n ESP esp.raw >mkfs.log
+mmd -i esp.raw ::/EFI ::/EFI/BOOT
+{put}dd if=esp.raw of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
+# Without a block size mke2fs takes the blocks for 1 KiB ones and fills a quarter of the disk.
+mke2fs -q -t ext4 -b 4096 -L root -E "offset=$((first * 512)),assume_storage_prezeroed=1" -d root disk.raw \\
+  $(((last - first + 1) / 8))
+"""
+
+MAKE_LOADER = """\
 modules=
 for name in {modules}; do
   [ ! -e "root/usr/lib/grub/{grub}/$name.mod" ] || modules="$modules $name"
@@ -98,15 +107,12 @@ done
 # shellcheck disable=SC2086 # a list of words
 grub-mkimage --format={grub} --directory=root/usr/lib/grub/{grub} --prefix=/boot/grub --config=early.cfg \\
   --output=loader.efi $modules
-truncate -s {esp}M esp.raw
-mkfs.fat -F 32 -n ESP esp.raw >mkfs.log
-mmd -i esp.raw ::/EFI ::/EFI/BOOT
-mcopy -i esp.raw loader.efi ::/EFI/BOOT/{loader}
-dd if=esp.raw of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
-# Without a block size mke2fs takes the blocks for 1 KiB ones and fills a quarter of the disk.
-mke2fs -q -t ext4 -b 4096 -L root -E "offset=$((first * 512)),assume_storage_prezeroed=1" -d root disk.raw \\
-  $(((last - first + 1) / 8))
 """
+PUT_LOADER = "mcopy -i esp.raw loader.efi ::/EFI/BOOT/{loader}\n"
+
+PUT_SIGNED = "mcopy -i esp.raw {file} ::/{place}\n"
+# Debian's signed GRUB looks for its settings in this folder, wherever it was started from (its `prefix`).
+PUT_SETTINGS = "mmd -i esp.raw ::/EFI/debian\nmcopy -i esp.raw early.cfg ::/EFI/debian/grub.cfg\n"
 
 GRUB_MODULES = (
     "part_gpt fat ext2 search search_label search_fs_uuid configfile normal linux boot echo test true loadenv gzio "
@@ -114,12 +120,13 @@ GRUB_MODULES = (
 )
 
 
-def recipe(arch: Arch, wrapper: tuple[str, ...] = ()) -> Recipe:
-    board = BOARDS[arch]
+def recipe(machine: Machine, wrapper: tuple[str, ...] = ()) -> Recipe:
+    board = machine.board
     own = CUSTOMIZE.format(mark=LAB_MARK, address=ADDRESS, gateway=GATEWAY, console=board.console, grub=board.grub)
+    kernel = (f"linux-image-{board.debian}", f"grub-efi-{board.debian}")
     return Recipe(
-        title=f"the root of {arch} machines",
-        packages=(*base.PACKAGES, *PACKAGES, f"linux-image-{board.debian}", f"grub-efi-{board.debian}"),
+        title=f"the root of {machine.kind} machines",
+        packages=(*base.PACKAGES, *PACKAGES, *kernel, *board.packages),
         prepare=PREPARE,
         customize=base.CUSTOMIZE + own,
         options=(f"--architecture={board.debian}", "--skip=check/qemu"),
@@ -127,34 +134,40 @@ def recipe(arch: Arch, wrapper: tuple[str, ...] = ()) -> Recipe:
     )
 
 
-def recipe_digest(arch: Arch, mirror: Mirror) -> str:
-    return digest(bootstrap.recipe_digest(recipe(arch), mirror) + disk_program(BOARDS[arch]))
+def recipe_digest(machine: Machine, mirror: Mirror) -> str:
+    return digest(bootstrap.recipe_digest(recipe(machine), mirror) + disk_program(machine.board))
 
 
-def provide(folder: Path, root_of_tools: Path, arch: Arch, mirror: Mirror, say: Callable[[str], None]) -> Path:
-    """The folder with the `disk.raw` of this architecture, built under `folder` if it holds none of this recipe."""
+def provide(folder: Path, root_of_tools: Path, machine: Machine, mirror: Mirror, say: Callable[[str], None]) -> Path:
+    """The folder with the `disk.raw` of such machines, built under `folder` if it holds none of this recipe."""
 
     def build(part: Path, lock: int) -> None:
         part.mkdir()
-        native = arch == os.uname().machine
-        wrapper = () if native else foreign.wrapper(folder, root_of_tools, arch)
-        bootstrap.make(part / "root", recipe(arch, wrapper), mirror, say, lock)
+        native = machine.arch == os.uname().machine
+        wrapper = () if native else foreign.wrapper(folder, root_of_tools, machine.arch)
+        bootstrap.make(part / "root", recipe(machine, wrapper), mirror, say, lock)
         base.check(part / "root")
-        say(f"making the disk of {arch} machines")
-        program.run(*tools.inside(root_of_tools, {"here": part}, "sh", "-c", disk_program(BOARDS[arch])))
+        say(f"making the disk of {machine.kind} machines")
+        program.run(*tools.inside(root_of_tools, {"here": part}, "sh", "-c", disk_program(machine.board)))
         for file in part.iterdir():
             if file.is_file() and file.name != "disk.raw":
                 file.unlink()
         for tree in (part / "root", part / "base-recipe"):
             mounts.remove_tree(tree)
 
-    return kept.provide(folder / f"image-{arch}-{recipe_digest(arch, mirror)}", LOCK, build)
+    return kept.provide(folder / f"image-{machine.kind}-{recipe_digest(machine, mirror)}", LOCK, build)
 
 
 LOCK = "image.lock"
 
 
 def disk_program(board: Board) -> str:
-    return DISK.format(
-        gib=DISK_GIB, esp=ESP_MIB, grub=quote(board.grub), loader=quote(board.loader), modules=GRUB_MODULES
-    )
+    grub, loader = quote(board.grub), quote(board.loader)
+    if board.signed:
+        copied = (
+            PUT_SIGNED.format(file=quote(f"root/{file}"), place=quote(place)) for place, file in board.signed.items()
+        )
+        make, put = "", "".join((*copied, PUT_SETTINGS))
+    else:
+        make, put = MAKE_LOADER.format(grub=grub, modules=GRUB_MODULES), PUT_LOADER.format(loader=loader)
+    return DISK.format(gib=DISK_GIB, esp=ESP_MIB, grub=grub, make=make, put=put)

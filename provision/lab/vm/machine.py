@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
+
+from pydantic import Field
 
 from provision.lab.error import InputError
 from provision.model import Frozen
@@ -12,8 +14,13 @@ TRANSLATION_MIB = 256
 """QEMU keeps translated code in so much memory of this machine."""
 
 
+Firmware = Literal["plain", "secure"]
+"""`secure`: UEFI that enforces Secure Boot with Microsoft's keys, which Debian's shim, GRUB and kernel satisfy."""
+FIRMWARES: tuple[Firmware, ...] = get_args(Firmware)
+
+
 class Board(Frozen):
-    """What differs between the architectures."""
+    """What differs between architectures and firmwares."""
 
     debian: str
     emulator: str
@@ -24,6 +31,12 @@ class Board(Frozen):
     variables: str
     grub: str
     loader: str
+    options: tuple[str, ...] = ()
+    """More arguments of QEMU."""
+    packages: tuple[str, ...] = ()
+    """What the disk needs beside kernel and GRUB."""
+    signed: dict[str, str] = Field(default_factory=dict)
+    """Place on the EFI partition -> file of the packages; without any, the loader is made here, signed by nobody."""
 
 
 BOARDS: dict[Arch, Board] = {
@@ -52,6 +65,29 @@ BOARDS: dict[Arch, Board] = {
     ),
 }
 
+# Variables may be written in System Management Mode alone: without it a guest's root could switch Secure Boot off
+# (edk2, OvmfPkg/README, "SMM support"; QEMU's cfi.pflash01 has `secure` for it; from memory).
+SECURE_BOARDS: dict[Arch, Board] = {
+    "x86_64": BOARDS["x86_64"].model_copy(
+        update={
+            "machine": "q35,smm=on,hpet=off,smbus=off,usb=off,vmport=off",
+            "options": (
+                *("-global", "driver=cfi.pflash01,property=secure,value=on"),
+                *("-global", "ICH9-LPC.disable_s3=1"),
+            ),
+            "firmware": "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+            "variables": "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+            "packages": ("shim-signed", "grub-efi-amd64-signed"),
+            # shim starts `grubx64.efi` beside itself, or MokManager, `mmx64.efi`, where keys await enrolment.
+            "signed": {
+                "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
+                "EFI/BOOT/mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
+                "EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+            },
+        }
+    ),
+}
+
 
 class Machine(Frozen):
     """A saved state fits only the machine that it was saved from, down to every device."""
@@ -59,10 +95,23 @@ class Machine(Frozen):
     arch: Arch
     memory_mib: int = 2048
     cpus: int = 2
+    firmware: Firmware = "plain"
 
     @property
     def board(self) -> Board:
-        return BOARDS[self.arch]
+        return BOARDS[self.arch] if self.firmware == "plain" else SECURE_BOARDS[self.arch]
+
+    @property
+    def kind(self) -> str:
+        """What it is called in names of files and in messages."""
+        return self.arch if self.firmware == "plain" else f"{self.arch}-{self.firmware}"
+
+
+def machine_of(arch: Arch, firmware: Firmware) -> Machine:
+    """The machine of an architecture and a firmware. Raises: InputError."""
+    if firmware == "secure" and arch not in SECURE_BOARDS:
+        raise InputError(f"The lab has machines with Secure Boot for {' and '.join(SECURE_BOARDS)}, not for {arch}.")
+    return Machine(arch=arch, firmware=firmware)
 
 
 def architecture(text: str) -> Arch:
@@ -70,6 +119,13 @@ def architecture(text: str) -> Arch:
     if found:
         return found
     raise InputError(f"{text!r} is no architecture of a lab machine: {' or '.join(BOARDS)}.")
+
+
+def firmware(text: str) -> Firmware:
+    found = next((one for one in FIRMWARES if one == text), None)
+    if found:
+        return found
+    raise InputError(f"{text!r} is no firmware of a lab machine: {' or '.join(FIRMWARES)}.")
 
 
 class Wiring(Frozen):
@@ -96,6 +152,7 @@ def argv(machine: Machine, wiring: Wiring) -> tuple[str, ...]:
         board.emulator,
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-machine", board.machine, "-cpu", board.cpu),
+        *board.options,
         *("-accel", f"tcg,thread=multi,tb-size={TRANSLATION_MIB}"),
         *("-smp", str(machine.cpus), "-m", str(machine.memory_mib)),
         *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={board.firmware}"),

@@ -67,6 +67,11 @@ class VirtualMachine(Node):
         return self.record.machine.arch
 
     @property
+    def kind(self) -> str:
+        """Architecture, and the firmware where it is not the plain one."""
+        return self.record.machine.kind
+
+    @property
     def layers(self) -> tuple[str, ...]:
         return self.record.layers
 

@@ -17,7 +17,6 @@ from provision.lab.vm.emulator import BASE, WRITTEN, Emulator
 from provision.lab.vm.machine import Machine, Wiring
 from provision.lab.vm.qmp import Agent
 from provision.model import Frozen, canonical, digest
-from provision.model.spec import Arch
 
 FOLDER = "vm"
 """Of the store: tools roots and images."""
@@ -45,16 +44,15 @@ class Saved(Frozen):
     below: tuple[str, ...] = ()
 
 
-def provide(store: Path, arch: Arch, mirror: Mirror, group: Group, say: Callable[[str], None]) -> Saved:
-    """The state of a machine of this architecture just after its first boot; what is missing for it is built."""
+def provide(store: Path, machine: Machine, mirror: Mirror, group: Group, say: Callable[[str], None]) -> Saved:
+    """The state of such a machine just after its first boot; what is missing for it is built."""
     folder = store / FOLDER
     root = tools.provide(folder, mirror, say)
-    machine = Machine(arch=arch)
-    recipe = [image.recipe_digest(arch, mirror), root.name, canonical(machine), BASE, SETTLE]
-    saved = Saved(name=f"vm-{arch}-{digest(chr(10).join(recipe))}", machine=machine, tools=root.name)
+    recipe = [image.recipe_digest(machine, mirror), root.name, canonical(machine), BASE, SETTLE]
+    saved = Saved(name=f"vm-{machine.kind}-{digest(chr(10).join(recipe))}", machine=machine, tools=root.name)
 
     def build(part: Path, _lock: int) -> None:
-        disk = image.provide(folder, root, arch, mirror, say) / "disk.raw"
+        disk = image.provide(folder, root, machine, mirror, say) / "disk.raw"
         _boot_once(Emulator(tools=root, store=store, machine=machine), part, disk, group, say)
         write(part, saved)
 
@@ -85,7 +83,7 @@ def _boot_once(emulator: Emulator, folder: Path, disk: Path, group: Group, say: 
     emulator.lay_out(folder, base, emulator.factory_variables)
     group.create()
     began = time.monotonic()
-    say(f"booting the {emulator.machine.arch} machine once (minutes: its processor is emulated)")
+    say(f"booting the {emulator.machine.kind} machine once (minutes: its processor is emulated)")
     with (folder / "console.log").open("a") as console:
         running = subprocess.Popen(
             emulator.supervised(folder, group.paths, Wiring(cache="unsafe")),
