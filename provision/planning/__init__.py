@@ -3,6 +3,7 @@
 from provision.planning.assemble import Planned, Plans, alike, assemble, names_in_order
 from provision.planning.boot_files import boot_files
 from provision.planning.build import WrongVariables, arrange, build, instance, plan
+from provision.planning.module_key import module_key
 from provision.planning.order import BrokenOrder, check_order, in_order, order
 from provision.planning.repository import vendor_repository
 from provision.planning.role import Context, NoPlan, Role
@@ -26,6 +27,7 @@ __all__ = [
     "check_order",
     "in_order",
     "instance",
+    "module_key",
     "names_in_order",
     "order",
     "plan",

@@ -146,7 +146,7 @@ def _turn(resource: Resource) -> int:
 
 
 def _unite_over_boots(boots: Boots) -> Boots:
-    """Several roles may name one consequence or gate (`initrd`): a boot has it once, last, with all their inputs."""
+    """Several roles may name one consequence (`initrd`), gate or manual step: a boot has one, last, with all inputs."""
     result: list[tuple[Entry, ...]] = []
     used: set[str] = set()
     for number, boot in enumerate(boots):
@@ -184,7 +184,7 @@ def _meaning(entry: Entry) -> str:
 
 
 def _shared(entry: Entry) -> bool:
-    return isinstance(entry.resource, (Derived, Gate))
+    return isinstance(entry.resource, (Derived, Gate, Manual))
 
 
 def _with_inputs(entry: Entry, inputs: dict[str, tuple[str, ...]]) -> Entry:

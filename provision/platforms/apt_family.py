@@ -11,7 +11,7 @@ from shlex import quote
 
 from provision.model import Package
 from provision.model.places import STATE
-from provision.platforms import apt, boot, dkms, module_files, pins, ready, simulation, symbols, updates
+from provision.platforms import apt, boot, dkms, module_files, pins, ready, signing, simulation, symbols, updates
 from provision.platforms.platform import NodeFile, Platform, VersionLock
 
 LOCK_PATIENCE = 300
@@ -87,10 +87,10 @@ class AptFamily(Platform):
         return ready.first_boot_is_over(seconds)
 
     def modules_can_be_signed(self) -> str:
-        return ready.modules_can_be_signed()
+        return signing.can_sign()
 
-    def secure_boot_admits(self) -> str:
-        return ready.secure_boot_admits()
+    def module_key_known(self) -> str:
+        return signing.key_known()
 
     def old_ofed_absent(self) -> str:
         return ready.old_ofed_absent()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from provision.platforms import signing
 from provision.platforms.shell import lines, program
 
 _TREE = """\
@@ -27,7 +28,9 @@ first_error() {
 """
 
 # By path: the vendors' file names (nvidia-current-open.ko.xz) are not the names that the modules bear.
-_JUDGE = """\
+_JUDGE = (
+    signing.JUDGE
+    + """\
 wrong_module() {
     if [ ! -s "$1" ]; then
         printf '%s is missing or empty\\n' "$1"
@@ -41,7 +44,7 @@ wrong_module() {
     elif [ "$made_for" != "$release" ]; then
         printf '%s is built for kernel %s, not for %s\\n' "$1" "$made_for" "$release"
     else
-        return 1
+        wrong_signature "$1"
     fi
 }
 says() {
@@ -57,6 +60,7 @@ not_installed() {
     esac
 }
 """
+)
 
 # dkms itself judges by the presence of directories. The digest of what a build was made from lies inside that build,
 # so that whatever removes the build removes the claim as well.
@@ -173,7 +177,7 @@ def first_error(module: str, version: str) -> str:
 _VERDICT = """\
 verdict=$built/verdict
 question() {
-    set -- "$licence" $files
+    set -- "$licence" $files $(demanded)
     printf '%s\\n' "$*"
 }
 stands() {

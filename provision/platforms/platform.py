@@ -245,7 +245,7 @@ class Platform(ABC):
         """Test: Secure Boot is off, or what makes the key of modules, and what enrols it, is on this node."""
 
     @abstractmethod
-    def secure_boot_admits(self) -> str:
+    def module_key_known(self) -> str:
         """Test: Secure Boot is off, or knows the key with which modules are signed on this node."""
 
     @abstractmethod

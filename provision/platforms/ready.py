@@ -22,49 +22,6 @@ echo 'cloud-init has ended'
     return program(body, seconds=str(seconds))
 
 
-# Five bytes, the last of which is 1 where it is on (UEFI 2.10, 3.3 and 8.2, from memory).
-_SECURE_BOOT = """\
-variable=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
-[ -e "$variable" ] || { echo 'no Secure Boot here'; exit 0; }
-[ "$(od -A n -t u1 -j 4 -N 1 "$variable" | tr -d ' ')" = 1 ] || { echo 'Secure Boot is off'; exit 0; }
-"""
-
-
-def modules_can_be_signed() -> str:
-    """Test: Secure Boot is off, or what makes the key of modules, and what enrols it, is here.
-
-    Whether a key is enrolled is not asked: dkms makes it while it builds the first module, with openssl, which its
-    package does not depend on (`prepare_mok` in dkms 3.0.10 of Debian 12 and 3.2.2 of 13, read 2026-11-21).
-    """
-    body = """\
-for tool in openssl mokutil; do
-    command -v "$tool" >/dev/null || { echo "Secure Boot is on, and there is no $tool on this node"; exit 1; }
-done
-echo 'Secure Boot is on, and modules can be signed here'
-"""
-    return program(_SECURE_BOOT, body)
-
-
-def secure_boot_admits() -> str:
-    """Test: Secure Boot is off, or the key that DKMS signs with is enrolled.
-
-    The key lies where dkms 3 (Debian) or shim-signed (Ubuntu) put it.
-    """
-    body = """\
-key=
-for each in /var/lib/shim-signed/mok/MOK.der /var/lib/dkms/mok.pub; do
-    [ ! -s "$each" ] || [ -n "$key" ] || key=$each
-done
-[ -n "$key" ] || { echo 'Secure Boot is on, and this node has no key to sign modules with'; exit 1; }
-command -v mokutil >/dev/null || { echo "Secure Boot is on, and there is no mokutil to ask about $key"; exit 1; }
-case $(mokutil --test-key "$key" 2>&1) in
-*'is already enrolled'*) echo "Secure Boot is on and knows $key" ;;
-*) echo "Secure Boot is on, and $key is not enrolled"; exit 1 ;;
-esac
-"""
-    return program(_SECURE_BOOT, body)
-
-
 def old_ofed_absent() -> str:
     """Test: no MLNX_OFED, whose modules and libraries are those of DOCA-OFED under other package names.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from provision.catalog import ComponentPackages, load
 from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Resource, Unit
-from provision.planning import Context, Role, boot_files, vendor_repository
+from provision.planning import Context, Role, boot_files, module_key, vendor_repository
 from provision.platforms import packages_of
 
 URL = "https://linux.mellanox.com/public/repo/doca/{version}/{os}/{arch}/"
@@ -115,6 +115,7 @@ class DocaOfed(Role):
         )
         brought = ("ofed-packages", "ofed-build")
         yield from boot_files(ctx, inputs=brought, modules=brought)
+        yield module_key(ctx)
         yield Unit(name="ofed-daemon", unit="openibd.service", needs=("boot", "modules"), after="driver")
 
 

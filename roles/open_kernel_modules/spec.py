@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from provision.catalog import DriverNames
-from provision.model import Derived, File, Gate, Manual, Package, Packages, Resource
-from provision.planning import Context, NoPlan, Role, boot_files, vendor_repository
+from provision.model import Derived, File, Gate, Package, Packages, Resource
+from provision.planning import Context, NoPlan, Role, boot_files, module_key, vendor_repository
 from provision.platforms import packages_of, precompiled_modules
 
 RIVALS = """\
@@ -97,7 +97,7 @@ class OpenKernelModules(Role):
         brought = ("module-packages", *built)
         yield from boot_files(ctx, inputs=("rival-drivers", "module-options", *brought), modules=brought)
         if built:
-            yield _enrolment(ctx)
+            yield module_key(ctx)
         yield from _loaded(ctx)
 
     def _settings(self, ctx: Context, packages: tuple[Package, ...]) -> Iterator[Resource]:
@@ -164,7 +164,8 @@ class OpenKernelModules(Role):
             name="modules-built",
             test=ctx.platform.modules_built(driver, flavour, release),
             expect=f"the driver's modules {driver} are built and installed for kernel {release}",
-            remedy="See the build log that is named; choose a kernel and driver that fit (`provision plan` tells)",
+            remedy="See the build log that is named; choose a kernel and driver that fit (`provision plan` tells). Of "
+            "signatures dkms says there what it signs with; /etc/dkms/framework.conf decides it",
             proves=("module-build",),
         )
 
@@ -187,18 +188,6 @@ def _refuse_what_needs_source(ctx: Context) -> None:
             "open_kernel_modules: gdrcopy is compiled against the driver's source, which ready-made modules do not "
             "bring; take open_kernel_modules_origin=dkms, or leave the feature gdrcopy out"
         )
-
-
-def _enrolment(ctx: Context) -> Manual:
-    """Behind the build, which makes the key, and the boot's files: whoever enrols it restarts, and it must boot."""
-    return Manual(
-        name="module-key-enrolment",
-        title="Secure Boot does not know the key that dkms signed the modules with",
-        instruction="`mokutil --import KEY` with the key that is named asks for a password; restart, choose Enroll MOK "
-        "at the machine's console, which nobody can do over ssh, and give that password; then run again",
-        test=ctx.platform.secure_boot_admits(),
-        needs=("boot", "modules"),
-    )
 
 
 def _loaded(ctx: Context) -> Iterator[Resource]:

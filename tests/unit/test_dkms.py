@@ -104,6 +104,8 @@ def judged(
     root: Path, program: Callable[[dkms.Wanted], str] = dkms.built, wanted: dkms.Wanted = TINY
 ) -> subprocess.CompletedProcess[str]:
     text = program(wanted).replace("/lib/modules", f"{root}/modules").replace("/var/lib/dkms", f"{root}/dkms-tree")
+    for place in ("/sys/", "/etc/", "/var/lib/shim-signed/"):
+        text = text.replace(f" {place}", f" {root}{place}").replace(f"={place}", f"={root}{place}")
     return run(text, root)
 
 

@@ -18,8 +18,6 @@ from provision.planning.role import Context
 from provision.platforms import platform_for, ready, updates
 from provision.stack import NoFit, resolve
 
-VARIABLE = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-
 
 def tool(root: Path, name: str, body: str) -> None:
     (root / "bin").mkdir(exist_ok=True)
@@ -34,39 +32,6 @@ def run(root: Path, text: str, path: str = "") -> tuple[int, str]:
     done = subprocess.run(["/bin/sh", "-euc", text], capture_output=True, text=True, env=environment, check=False)
     assert done.stderr == ""
     return done.returncode, done.stdout.strip()
-
-
-def secure_boot(root: Path, value: int) -> None:
-    path = root / VARIABLE
-    path.parent.mkdir(parents=True)
-    path.write_bytes(bytes([6, 0, 0, 0, value]))
-
-
-class TestSecureBoot:
-    def test_a_machine_without_it_passes(self, tmp_path: Path) -> None:
-        assert run(tmp_path, ready.secure_boot_admits()) == (0, "no Secure Boot here")
-
-    def test_off_passes(self, tmp_path: Path) -> None:
-        secure_boot(tmp_path, 0)
-        assert run(tmp_path, ready.secure_boot_admits()) == (0, "Secure Boot is off")
-
-    def test_on_without_a_key_does_not(self, tmp_path: Path) -> None:
-        secure_boot(tmp_path, 1)
-        code, told = run(tmp_path, ready.secure_boot_admits())
-        assert (code, told) == (1, "Secure Boot is on, and this node has no key to sign modules with")
-
-    @pytest.mark.parametrize(
-        ("answer", "code", "words"),
-        [("is already enrolled", 0, "knows"), ("is not enrolled", 1, "is not enrolled"), ("", 1, "is not enrolled")],
-    )
-    def test_on_with_a_key_passes_when_it_is_enrolled(self, tmp_path: Path, answer: str, code: int, words: str) -> None:
-        secure_boot(tmp_path, 1)
-        (tmp_path / "var/lib/dkms").mkdir(parents=True)
-        (tmp_path / "var/lib/dkms/mok.pub").write_text("key")
-        tool(tmp_path, "mokutil", f'echo "$2 {answer}"')
-        got, told = run(tmp_path, ready.secure_boot_admits())
-        assert got == code
-        assert words in told
 
 
 class TestOldOfed:

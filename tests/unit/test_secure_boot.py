@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 from samples import carried_out, machine
-from test_ready import run, secure_boot, tool
+from test_ready import run, tool
+from test_signing import make_key, secure_boot, system
 
 from provision.cli.drift import judge
 from provision.model import Gate, GateState, Manual, NodeSpec, Plan, Snapshot
@@ -33,17 +34,15 @@ class Machine(NamedTuple):
     tools: tuple[str, ...] = ("openssl", "mokutil")
 
     def furnish(self, root: Path, os: str) -> None:
-        for name in ("mokutil", "openssl"):
-            if name in self.tools:
-                tool(root, name, f'echo "$2 is {"already" if self.key == "enrolled" else "not"} enrolled"')
-        for name in ("od", "tr"):
-            (root / "bin").mkdir(exist_ok=True)
+        if "mokutil" in self.tools:
+            tool(root, "mokutil", f'echo "$2 is {"already" if self.key == "enrolled" else "not"} enrolled"')
+        (root / "bin").mkdir(exist_ok=True)
+        for name in {"od", "tr", "openssl"} & {"od", "tr", *self.tools}:
             (root / "bin" / name).symlink_to(f"/usr/bin/{name}")
+        system(root, os)
         secure_boot(root, int(self.secure_boot))
         if self.key:
-            key = root / KEYS[os]
-            key.parent.mkdir(parents=True)
-            key.write_text("key")
+            make_key(root, KEYS[os])
 
 
 @pytest.fixture(params=KEYS)
@@ -104,8 +103,7 @@ def test_on_a_bare_machine_everything_is_built_and_then_a_person_is_asked(planne
     assert told[STEP].would == "stop and ask a person"
     assert told[STEP].differs.endswith("(Secure Boot is on, and this node has no key to sign modules with)")
 
-    (tmp_path / KEYS[planned.spec.os]).parent.mkdir(parents=True)
-    (tmp_path / KEYS[planned.spec.os]).write_text("key")  # made by the build
+    make_key(tmp_path, KEYS[planned.spec.os])  # as the build does
     assert asked(plan, GATE, tmp_path).holds, "what refuses before a change never stands against the person's step"
     state = asked(plan, STEP, tmp_path)
     waiting = built(plan, bare)
