@@ -121,7 +121,8 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             sets = [r for r in together if isinstance(r, Packages)]
             packages = [package for r in sets for package in r.packages]
             held = [package.name for r in sets if r.hold for package in r.packages]
-            return [apt.transaction(packages, held)]
+            metas = dict.fromkeys(meta for r in sets for meta in r.metas)
+            return [apt.transaction(packages, held, tuple(metas))]
         case File() | KernelArguments():
             return _files(resource)
         case Repository():

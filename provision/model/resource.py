@@ -47,6 +47,19 @@ class Packages(BaseResource):
     kind: Literal["packages"] = "packages"
     packages: tuple[Package, ...]
     hold: bool = False
+    metas: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][\[\]a-z0-9+.*?-]*$")], ...] = ()
+    """Names, as shell patterns, of packages that would pull in newer ones of these: held where they are installed."""
+
+    @model_validator(mode="after")
+    def _holds_what_it_names(self) -> Self:
+        if self.metas and not self.hold:
+            raise ValueError("metapackages are held with the packages that they pull in, and these are not held")
+        return self
+
+    @property
+    def without_holds(self) -> Packages:
+        """What of it is installed, at which versions."""
+        return self.model_copy(update={"hold": False, "metas": ()})
 
 
 class File(BaseResource):

@@ -155,6 +155,17 @@ trap 'rm -rf "$held_back"' EXIT
 trap 'exit 143' HUP INT TERM
 """
 
+# The patterns are for dpkg-query: no shell may match them with files.
+_HOLD = """\
+hold_all() (
+    set -f
+    pulling=
+    [ -z "$metas" ] || pulling=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' $metas 2>/dev/null |
+        awk -F '|' 'substr($1, 2, 1) == "i" { print $2 }')
+    [ -z "$hold$pulling" ] || apt-mark -qq hold $hold $pulling
+)
+"""
+
 _TRANSACTION = """\
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
 get() {
@@ -238,13 +249,17 @@ if [ -n "$due" ]; then
 fi
 check
 apt-mark -qq manual $(printf '%s\\n' "$packages" | cut -d ' ' -f 1)
-[ -z "$hold" ] || apt-mark -qq hold $hold
+hold_all
 printf 'installed:%s\\n' "$wanted"
 """
 
 
-def transaction(packages: Sequence[Package], hold: Sequence[str] = (), patience: int = 300) -> str:
+def transaction(
+    packages: Sequence[Package], hold: Sequence[str] = (), metas: Sequence[str] = (), patience: int = 300
+) -> str:
     """Bring every package to a version that its pattern matches, in one apt-get transaction, then hold `hold`.
+
+    `metas`: patterns of packages that are held as well, where they are installed.
 
     An installed version that matches stays. Nothing is removed. No initrd is built and no boot menu written: that is
     due once, afterwards. `patience`: seconds to wait for other package work. Exit 0 means dpkg is consistent.
@@ -256,9 +271,11 @@ def transaction(packages: Sequence[Package], hold: Sequence[str] = (), patience:
         UPDATE,
         _OFFERS,
         _HOLD_BACK,
+        _HOLD,
         _TRANSACTION,
         packages=lines(f"{package.name} {package.version}" for package in packages),
         hold=" ".join(hold),
+        metas=" ".join(metas),
         patience=str(patience),
     )
 

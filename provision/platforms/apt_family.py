@@ -71,8 +71,8 @@ class AptFamily(Platform):
 
     def kernel_lock(self) -> VersionLock:
         """The metapackages that pull in the newest kernel are not installed anew, and not upgraded where they are."""
-        metas = dict.fromkeys(meta for row in self.kernels for meta in (*row.metas, *row.others))
-        return VersionLock(KERNEL_PREFERENCES, pins.preferences(pins.pins((), never=dict.fromkeys(metas, "version *"))))
+        never = dict.fromkeys(self.kernel_metas(), "version *")
+        return VersionLock(KERNEL_PREFERENCES, pins.preferences(pins.pins((), never=never)))
 
     def update_exceptions(self) -> VersionLock:
         return VersionLock(updates.EXCEPTIONS, updates.exceptions(self.set_globs()))

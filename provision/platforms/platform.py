@@ -20,6 +20,10 @@ from provision.catalog import (
 from provision.model import NodeSpec, Package
 from provision.model.spec import Arch
 
+PULL_A_DRIVER = ("nvidia-driver", "nvidia-driver-[0-9]*", "nvidia-headless-[0-9]*", "cuda-drivers*", "nvidia-open")
+"""Metapackages of Debian, Ubuntu and NVIDIA (`apt-cache show` of Debian 12, canonical/ubuntu-drivers-common d3d7856 and
+NVIDIA's driver installation guide, read 2026-11-21)."""
+
 Offers = Mapping[str, tuple[str, ...]]
 """Package name -> versions that a package manager offers."""
 
@@ -328,6 +332,15 @@ class Platform(ABC):
         """Names, as globs, of the packages that make up kernels here, and of those that pull in the newest."""
         found = ((*_globs(row), *_tools(row), *row.metas, *row.others) for row in self.kernels)
         return tuple(dict.fromkeys(_flat(found)))
+
+    def kernel_metas(self) -> tuple[str, ...]:
+        """Packages that pull in the newest kernel of a flavour here."""
+        return tuple(dict.fromkeys(meta for row in self.kernels for meta in (*row.metas, *row.others)))
+
+    def driver_metas(self) -> tuple[str, ...]:
+        """Names, as shell patterns, of packages that pull in a whole driver, whatever their repository."""
+        whole = (name for row in self.names for name in _flat(row.whole.values()))
+        return tuple(dict.fromkeys((*PULL_A_DRIVER, *map(_glob, whole))))
 
     def driver_globs(self) -> tuple[str, ...]:
         """Names, as globs, of all packages that make up a driver here."""

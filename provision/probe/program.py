@@ -230,8 +230,8 @@ def _gpus(resources: Sequence[Resource]) -> list[str]:
 
 
 def _packages(plan: Plan) -> list[str]:
-    sets = [entry.resource.packages for entry in plan.entries if isinstance(entry.resource, Packages)]
-    names = dict.fromkeys(package.name for packages in sets for package in packages)
+    sets = [entry.resource for entry in plan.entries if isinstance(entry.resource, Packages)]
+    names = dict.fromkeys(name for one in sets for name in (*(p.name for p in one.packages), *one.metas))
     columns = "package\\t${Package}\\t${db:Status-Abbrev}\\t${Version}\\n"
     return [f"dpkg-query -W -f='{columns}' {' '.join(map(quote, names))} 2>/dev/null || :"] if names else []
 

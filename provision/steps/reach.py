@@ -32,8 +32,7 @@ def change(plan: Plan, resource: Resource, snapshot: Snapshot, causes: Iterable[
         case Gate() | Manual():
             return "nothing"
         case Packages():
-            without_hold = resource.model_copy(update={"hold": False})
-            return "kernel" if difference(plan, without_hold, snapshot) else "nothing"
+            return "kernel" if difference(plan, resource.without_holds, snapshot) else "nothing"
         case Derived():
             return _derived(plan, resource, snapshot, causes)
         case _:

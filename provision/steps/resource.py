@@ -87,7 +87,20 @@ def _packages(resource: Packages, snapshot: Snapshot) -> str:
             told.append(f"{package.name} is {state.version}, not {package.version}")
         elif resource.hold and not state.held:
             told.append(f"{package.name} is not held")
+    told += [f"{name} is not held" for name in _loose_metas(resource, snapshot)]
     return "; ".join(told)
+
+
+def _loose_metas(resource: Packages, snapshot: Snapshot) -> list[str]:
+    own = {package.name for package in resource.packages}
+    return [
+        name
+        for name, state in snapshot.packages.items()
+        if state.installed
+        and not state.held
+        and name not in own
+        and any(fnmatchcase(name, meta) for meta in resource.metas)
+    ]
 
 
 def _files(resource: Resource, snapshot: Snapshot) -> str:

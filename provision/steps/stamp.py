@@ -57,7 +57,7 @@ def _input(plan: Plan, name: str) -> str:
             return "\n".join(canonical(file) for file in files_of(resource))
         case Packages():
             # A hold changes nothing of what is installed.
-            return canonical(resource.model_copy(update={"hold": False}))
+            return canonical(resource.without_holds)
         case File() | Directory() | Unit() | BootEntry() | Gate() | Repository() | Symlink():
             return canonical(resource)
         case Alternatives() | Fragment() | Module() | Sysctl() | Group() | User() | Manual() | GpuSetting():

@@ -126,7 +126,17 @@ def assert_packages(host: Host, resource: Packages) -> str:
             told.append(f"{wanted.name} is {version}, not {wanted.version}")
         if wanted.name not in held:
             told.append(f"{wanted.name} is not held")
+    told += [f"{name} is not held" for name in _loose(host, resource.metas)]
     return _judged(told, ", ".join(seen))
+
+
+def _loose(host: Host, metas: Sequence[str]) -> list[str]:
+    """Installed packages of these patterns that nobody holds."""
+    if not metas:
+        return []
+    told = host.run("dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' " + " ".join(["%s"] * len(metas)), *metas)
+    states = (line.split() for line in told.stdout.splitlines())
+    return sorted({name for status, name in states if status[1:2] == "i" and status[0] != "h"})
 
 
 def assert_file(host: Host, resource: File) -> str:

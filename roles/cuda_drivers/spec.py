@@ -95,7 +95,7 @@ class CudaDrivers(Role):
         user = self._named(ctx, "driver")
         fabric = [package for part in _parts(ctx) for package in self._known(ctx, part)]
         packages = _once((*self._known(ctx, "pinning"), *user, *beside, *fabric))
-        yield Packages(name="driver-packages", packages=packages, hold=True)
+        yield Packages(name="driver-packages", packages=packages, hold=True, metas=ctx.platform.driver_metas())
         yield Gate(
             name="one-driver-version",
             test=ctx.platform.one_driver_version(driver, flavour, ctx.stack.version("kernel")),

@@ -11,6 +11,10 @@ from provision.model import Alternatives, File, Gate, NodeSpec, Package, Package
 from provision.planning import Context, Role
 from provision.platforms import carried, whole_driver
 
+PULL_A_TOOLKIT = ("cuda", "cuda-[0-9]*", "cuda-toolkit", "cuda-toolkit-[0-9]*")
+"""Metapackages that follow the newest release, or bring a driver with theirs (Azure/azhpc-images, NVIDIA/deepops, read
+2026-11-21)."""
+
 DEFAULT = "/usr/local/cuda"
 """What programs look for; NVIDIA's packages make it an alternative (seen on an Ubuntu machine, 2026-11-20)."""
 
@@ -45,7 +49,7 @@ class CudaToolkit(Role):
             remedy="Another package source is in the way; `apt-get -s install` of what is named tells which",
             precondition=True,
         )
-        yield Packages(name="toolkit-packages", packages=packages, hold=True)
+        yield Packages(name="toolkit-packages", packages=packages, hold=True, metas=PULL_A_TOOLKIT)
         yield Packages(name="toolkit-compiler", packages=compiler.packages)
         link = toolkit.repository != "archive"
         if link:

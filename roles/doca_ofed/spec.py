@@ -86,7 +86,13 @@ class DocaOfed(Role):
         firmware: tuple[Package, ...] = ()
         if self.firmware:
             firmware = packages_of(ctx.platform, "nic_firmware", version, "doca").packages
-        yield Packages(name="ofed-packages", packages=(*named.packages, *firmware), hold=True, boot_scoped=True)
+        yield Packages(
+            name="ofed-packages",
+            packages=(*named.packages, *firmware),
+            hold=True,
+            metas=tuple(profile.id for profile in load().doca_profiles),
+            boot_scoped=True,
+        )
 
     def _modules(self, ctx: Context) -> Iterator[Resource]:
         release, modules = ctx.stack.version("kernel"), _row(ctx).dkms

@@ -74,7 +74,9 @@ class Kernel64k(Role):
         if arguments:
             yield KernelArguments(name="kernel-arguments", arguments=arguments)
         packages = (*ctx.platform.kernel_packages(release), *(ctx.platform.kernel_tools(release) if self.tools else ()))
-        yield Packages(name="kernel-packages", packages=packages, hold=True, boot_scoped=True)
+        yield Packages(
+            name="kernel-packages", packages=packages, hold=True, metas=ctx.platform.kernel_metas(), boot_scoped=True
+        )
         yield from boot_files(
             ctx,
             inputs=("kernel-packages", "trial-dead-man"),

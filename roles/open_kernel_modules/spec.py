@@ -81,7 +81,9 @@ class OpenKernelModules(Role):
         packages = self._packages(ctx)
         built = ("module-build",) if self.origin == "dkms" else ()
         yield from self._settings(ctx, packages)
-        yield Packages(name="module-packages", packages=packages, hold=True, boot_scoped=True)
+        yield Packages(
+            name="module-packages", packages=packages, hold=True, metas=ctx.platform.driver_metas(), boot_scoped=True
+        )
         yield from self._built(ctx) if built else self._ready_made(ctx)
         yield Gate(
             name="peer-memory-fits",

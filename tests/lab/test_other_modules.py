@@ -40,7 +40,7 @@ CONF = f"""\
 PACKAGE_NAME="{MODULE}"
 PACKAGE_VERSION="{VERSION}"
 AUTOINSTALL=yes
-MAKE[0]="make -C /lib/modules/${{kernelver}}/build M=$(pwd) CONFIG_DEBUG_INFO_BTF_MODULES= modules"
+MAKE[0]="make -C /lib/modules/${{kernelver}}/build M=/var/lib/dkms/{MODULE}/{VERSION}/build CONFIG_DEBUG_INFO_BTF_MODULES= modules"
 CLEAN="true"
 BUILT_MODULE_NAME[0]="{MODULE}"
 DEST_MODULE_LOCATION[0]="/updates/dkms"

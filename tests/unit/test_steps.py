@@ -78,7 +78,9 @@ from provision.steps.next_step import budget
 
 FILE = File(name="settings", path="/etc/x.conf", content="one\n", mode="0640")
 DIRECTORY = Directory(name="folder", path="/etc/x.d", mode="755")
+LOOSE = PackageState(version="7", status="ii")
 PACKAGES = Packages(name="packages", packages=(Package(name="a", version="1.2-*"), Package(name="b")), hold=True)
+METAS = PACKAGES.model_copy(update={"metas": ("all-of-a", "all-of-[0-9]*")})
 UNIT = Unit(name="daemon", unit="x.service")
 NO_UNIT = Unit(name="no-daemon", unit="y.service", enabled=False, running=False)
 ENTRY = BootEntry(name="default-kernel", release=RELEASE)
@@ -127,6 +129,8 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="1", status="hF")}}, "b is hF"),
     (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="1", status="iHR")}}, "b is iHR"),
     (PACKAGES, {"packages": held(a="1.2-1") | {"b": PackageState(version="", status="un")}}, "b is un"),
+    (METAS, {"packages": held(a="1.2-1", b="1") | {"all-of-a": LOOSE}}, "all-of-a is not held"),
+    (METAS, {"packages": held(a="1.2-1", b="1") | {"all-of-7": LOOSE}}, "all-of-7 is not held"),
     (UNIT, {"units": {}}, "x.service does not exist"),
     (Unit(name="u", unit="z.service", running=False), {"units": {}}, "z.service does not exist"),
     (UNIT, {"units": {"x.service": UnitState(enabled="disabled", active="active")}}, "x.service is disabled"),
