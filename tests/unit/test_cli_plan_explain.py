@@ -54,10 +54,10 @@ def test_it_says_what_was_asked() -> None:
     assert data("driver", driver=pin)["asked"].startswith(f"driver {pin}, and with it: ")
 
 
-@pytest.mark.parametrize("gpu", ["H100", "V100", "GB200"])
-def test_every_alternative_is_what_the_resolver_says_of_it(gpu: str) -> None:
-    for other in data("driver", gpu=gpu)["alternatives"]:
-        pinned = NodeSpec.model_validate({**BARE, "gpu": gpu, "driver": other["version"]})
+@pytest.mark.parametrize(("gpu", "arch"), [("H100", "x86_64"), ("V100", "x86_64"), ("GB200", "aarch64")])
+def test_every_alternative_is_what_the_resolver_says_of_it(gpu: str, arch: str) -> None:
+    for other in data("driver", gpu=gpu, arch=arch)["alternatives"]:
+        pinned = NodeSpec.model_validate({**BARE, "gpu": gpu, "arch": arch, "driver": other["version"]})
         try:
             resolve(pinned, load())
         except NoFit:

@@ -161,8 +161,9 @@ class TestGpu:
             folder.mkdir(parents=True)
             for file, value in zip(("vendor", "device", "class"), ids, strict=True):
                 (folder / file).write_text(f"{value}\n")
-        spec = NodeSpec(os="debian13", arch="x86_64", gpu=gpu)
-        context = Context(spec=spec, stack=resolve(spec, load(), None), platform=platform_for("debian13", "x86_64"))
+        arch: Arch = "aarch64" if gpu == "GH200" else "x86_64"
+        spec = NodeSpec(os="debian13", arch=arch, gpu=gpu)
+        context = Context(spec=spec, stack=resolve(spec, load(), None), platform=platform_for("debian13", arch))
         role = rooms()["preflight"].role()
         (test,) = (r.test for r in role.resources(context) if r.name == "preflight-gpu" and r.kind == "gate")
         got, told = run(tmp_path, f"(set -eu\n{test}\n)")
