@@ -35,7 +35,7 @@ from provision.model import (
     User,
 )
 from provision.model.places import RUN, STATE
-from provision.platforms import accounts, alternatives, apt, archives, boot, fragment, gpus, repository, running
+from provision.platforms import accounts, alternatives, apt, archives, boot, fragment, gpus, repository, running, units
 from provision.platforms.settings import files_of
 from provision.probe import LOCK, fingerprint, program
 from provision.steps import Due, dependents, desired
@@ -123,7 +123,9 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             held = [package.name for r in sets if r.hold for package in r.packages]
             metas = dict.fromkeys(meta for r in sets for meta in r.metas)
             return [apt.transaction(packages, held, tuple(metas))]
-        case File() | KernelArguments():
+        case File(path=path):
+            return [*_files(resource), *([units.RELOAD] if units.unit_of(path) else ())]
+        case KernelArguments():
             return _files(resource)
         case Repository():
             return [repository.add(resource), *_files(resource)]
@@ -135,6 +137,7 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
             return [f"mkdir -p {quote(path)}", f"chown root:root {quote(path)}", f"chmod {mode} {quote(path)}"]
         case Unit(unit=unit, enabled=enabled, running=runs):
             return [
+                f'[ "$(systemctl show -p NeedDaemonReload --value {quote(unit)})" != yes ] || {units.RELOAD}',
                 _enablement(quote(unit), "enable" if enabled else "disable"),
                 f"systemctl {'start' if runs else 'stop'} {quote(unit)}",
             ]

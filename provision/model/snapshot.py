@@ -175,6 +175,8 @@ class Snapshot(Frozen):
     files: dict[str, FileState] = Field(default_factory=dict)
     packages: dict[str, PackageState] = Field(default_factory=dict)
     units: dict[str, UnitState] = Field(default_factory=dict)
+    unread_units: frozenset[str] = frozenset()
+    """Units of the plan whose files systemd has not read as they are now."""
     stamps: dict[str, str] = Field(default_factory=dict)
     prints: dict[str, str] = Field(default_factory=dict)
     """Derived -> fingerprint of its inputs as they are on the node now."""

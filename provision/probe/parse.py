@@ -36,7 +36,7 @@ FIELDS = {
     "lab": 1, "limit": 1, "reboot_due": 1, "boot_kernel": 3, "default_kernel": 1, "pci": 5, "stamp": 2, "ledger": 1,
     "file": 6, "unit": 3, "gate": 3, "print": 2, "package": 3, "hidden": 2, "offer": 2, "offered": 0, "busy": 1,
     "trial": 3, "gpu": 3, "alternative": 3, "fragment": 3, "loaded": 1, "sysctl": 2, "group": 1, "user": 3,
-    "standins": 1, "standin": 2,
+    "standins": 1, "standin": 2, "unread": 1,
 }  # fmt: skip
 """Line key -> number of fields."""
 
@@ -117,6 +117,7 @@ def _snapshot(rows: Rows, node: str) -> dict[str, Any]:
         "files": {path: _file(fields) for path, *fields in rows["file"]},
         "packages": {name: PackageState(status=s.strip(), version=v) for name, s, v in rows["package"]},
         "units": {unit: UnitState(enabled=e, active=a) for unit, e, a in rows["unit"] if e != "not-found"},
+        "unread_units": frozenset(unit for (unit,) in rows["unread"]),
         "stamps": dict(rows["stamp"]),
         "prints": dict(rows["print"]),
         "gates": {name: GateState(holds=h == "yes", evidence=e) for name, h, e in rows["gate"]},

@@ -13,6 +13,7 @@ from shlex import quote
 from provision.model import Derived, Directory, GpuSetting, Packages, Plan, Resource, Unit
 from provision.model.places import LAB_MARK, STANDINS_MARK, STANDS_FOR, STATE
 from provision.platforms import apt, boot, gpus
+from provision.platforms.units import units_of
 from provision.probe.asked import ASK_GPUS, asked_alone, paths
 from provision.probe.asked import FUNCTIONS as ALONE
 from provision.probe.fingerprint import fingerprints
@@ -105,6 +106,19 @@ units() {
   for unit in "$@"; do
     say unit "$unit" "${enabled%%"$newline"*}" "${active%%"$newline"*}"
     enabled=${enabled#*"$newline"}; active=${active#*"$newline"}
+  done
+}
+# A file of a unit that was put there counts for nothing before systemd has read it: one answer for each unit.
+unread() {
+  answers=$(systemctl show -p NeedDaemonReload --value "$@" 2>/dev/null)
+  count $answers
+  if [ $count != $# ]; then
+    [ $# = 1 ] || for unit in "$@"; do unread "$unit"; done
+    return 0
+  fi
+  for answer in $answers; do
+    [ "$answer" != yes ] || say unread "$1"
+    shift
   done
 }
 gate() {
@@ -209,6 +223,7 @@ def questions(plan: Plan) -> list[str]:
         *_together("folders", [r.path for r in resources if isinstance(r, Directory)]),
         *(f"made {quote(path)}" for path in outputs),
         *_together("units", [r.unit for r in resources if isinstance(r, Unit)]),
+        *_together("unread", list(dict.fromkeys(unit for r in resources for unit in units_of(r)))),
         *fingerprints(plan),
         *(line for r in resources for line in asked_alone(r)),
         *_gpus(resources),

@@ -36,7 +36,11 @@ def change(plan: Plan, resource: Resource, snapshot: Snapshot, causes: Iterable[
         case Derived():
             return _derived(plan, resource, snapshot, causes)
         case _:
-            return "kernel" if difference(plan, resource, _accessible(resource, snapshot)) else "daemons"
+            # What systemd has to read again is read where it stands: a file that a hand touched restarts nobody.
+            read = snapshot.model_copy(update={"unread_units": frozenset()})
+            if difference(plan, resource, _accessible(resource, read)):
+                return "kernel"
+            return "daemons" if difference(plan, resource, read) else "nothing"
 
 
 def within(plan: Plan, name: str, reach: Reach) -> Reach:

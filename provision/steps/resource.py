@@ -31,6 +31,7 @@ from provision.model import (
     User,
 )
 from provision.platforms.settings import files_of
+from provision.platforms.units import units_of
 from provision.steps import differences
 from provision.steps.stamp import desired
 
@@ -105,7 +106,13 @@ def _loose_metas(resource: Packages, snapshot: Snapshot) -> list[str]:
 
 def _files(resource: Resource, snapshot: Snapshot) -> str:
     told = [_file(file.path, _as_state(file), snapshot) for file in files_of(resource)]
-    return "; ".join(text for text in told if text)
+    return "; ".join(text for text in told if text) or _unread(resource, snapshot)
+
+
+def _unread(resource: Resource, snapshot: Snapshot) -> str:
+    """Files of a unit that are there, and not in force: a run was cut before systemd read them, or a hand forgot it."""
+    unread = [unit for unit in units_of(resource) if unit in snapshot.unread_units]
+    return f"systemd has not read the files of {', '.join(unread)} as they are now" if unread else ""
 
 
 def _as_state(file: File) -> FileState:
@@ -138,7 +145,7 @@ def _unit(resource: Unit, snapshot: Snapshot) -> str:
         told.append(f"is {state.enabled or 'not there'}")
     if (state.active == "active") != resource.running:
         told.append(f"is {state.active}")
-    return f"{resource.unit} {' and '.join(told)}" if told else ""
+    return f"{resource.unit} {' and '.join(told)}" if told else _unread(resource, snapshot)
 
 
 def _derived(plan: Plan, derived: Derived, snapshot: Snapshot) -> str:

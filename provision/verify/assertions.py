@@ -42,6 +42,7 @@ from provision.model import (
 from provision.model.places import STATE
 from provision.platforms.gpus import SEARCHED
 from provision.platforms.settings import files_of
+from provision.platforms.units import unit_of
 from provision.steps import desired
 from provision.verify.grub import default_release
 
@@ -146,6 +147,9 @@ def assert_file(host: Host, resource: File) -> str:
     told = _ownership(host, resource.path, resource.mode)
     if file.content != resource.content.encode():
         told.append("has another content")
+    unit = unit_of(resource.path)
+    if unit and "@." not in unit and host.service(unit).systemd_properties.get("NeedDaemonReload") == "yes":
+        told.append(f"was not read by systemd, which goes by what {unit} was before")
     return _judged([f"{resource.path} {text}" for text in told], f"{len(resource.content.encode())} bytes as declared")
 
 
@@ -167,6 +171,8 @@ def assert_unit(host: Host, resource: Unit) -> str:
         told.append(f"{resource.unit} is {enabled or 'not there to be enabled'}")
     if (active == "active") != resource.running:
         told.append(f"{resource.unit} is {active}")
+    if properties.get("NeedDaemonReload") == "yes":
+        told.append(f"systemd has not read the files of {resource.unit} as they are now")
     return _judged(told, f"{enabled}, {active}")
 
 

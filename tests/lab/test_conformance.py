@@ -241,7 +241,26 @@ TABLE = (
     Row(
         resources=(Unit(name="daemon", unit="conformance.service"),),
         prepare=written(SERVICE, "/etc/systemd/system/conformance.service") + " && systemctl daemon-reload",
-        broken_by=("systemctl stop conformance", "systemctl disable conformance"),
+        broken_by=(
+            "systemctl stop conformance",
+            "systemctl disable conformance",
+            "touch /etc/systemd/system/conformance.service",
+        ),
+    ),
+    Row(
+        resources=(
+            File(
+                name="drop-in",
+                path="/etc/systemd/system/read.service.d/provision.conf",
+                content="[Service]\nEnvironment=A=1\n",
+            ),
+        ),
+        prepare=written(SERVICE, "/etc/systemd/system/read.service")
+        + " && systemctl daemon-reload && systemctl start read",
+        broken_by=(
+            "touch /etc/systemd/system/read.service.d/provision.conf",
+            "rm -r /etc/systemd/system/read.service.d && systemctl daemon-reload",
+        ),
     ),
     Row(
         resources=(Unit(name="quiet", unit="quiet.service", enabled=False, running=False),),

@@ -40,9 +40,10 @@ from provision.model import (
 )
 from provision.model.places import RUN, STATE
 from provision.platforms.settings import files_of
+from provision.platforms.units import unit_of
 from provision.probe import BOOT_ID, Unreadable, fingerprint, parse, probe_program, program
 from provision.probe.parse import FIELDS
-from provision.probe.program import AT_ONCE, FUNCTIONS
+from provision.probe.program import AT_ONCE, FUNCTIONS, questions
 from provision.steps import difference
 
 SHELLS = [
@@ -356,6 +357,56 @@ class TestManyAtOnce:
         assert self.answers(here, [f"units {' '.join(units)}"], shell) == each
         assert each[0] == "unit\ta.service\tenabled\tactive"
         assert each[2] == "unit\tb.timer\talias\tfailed"
+
+
+NEED_RELOAD = """\
+#!/bin/sh
+shift 4; sep=
+for unit; do
+  case $unit in new.service | b.timer) answer=yes ;; broken.service) continue ;; *) answer=no ;; esac
+  printf "$sep%s\\n" $answer; sep='\\n'
+done
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("units", "found"),
+    [
+        (["a.service", "new.service", "b.timer"], ["b.timer", "new.service"]),
+        (["new.service"], ["new.service"]),
+        (["a.service"], []),
+        (["new.service", "broken.service", "b.timer"], ["b.timer", "new.service"]),
+    ],
+)
+def test_units_whose_files_systemd_has_not_read(
+    here: Here, shell: list[str], units: list[str], found: list[str]
+) -> None:
+    (here.state / "systemctl").write_text(NEED_RELOAD)
+    (here.state / "systemctl").chmod(0o755)
+    text = program("\n".join([FUNCTIONS, f"unread {' '.join(units)}"])).replace("PATH=", f"PATH={here.state}:")
+    assert sorted(here.read(text, shell).splitlines()) == [f"unread\t{unit}" for unit in found]
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/etc/systemd/system/a.service", "a.service"),
+        ("/usr/lib/systemd/system/a@.service", "a@.service"),
+        ("/etc/systemd/system/a-b.timer.d/x.conf", "a-b.timer"),
+        ("/etc/systemd/system/service.d/x.conf", ""),
+        ("/etc/systemd/system/a.service.d/README", ""),
+        ("/etc/systemd/system/a.service.wants/b.service", ""),
+        ("/etc/systemd/network/a.service", ""),
+        ("/etc/a.service", ""),
+    ],
+)
+def test_the_unit_that_a_file_belongs_to(path: str, unit: str) -> None:
+    assert unit_of(path) == unit
+    asked = [unit] if unit and "@" not in unit else []
+    assert [line for line in questions(plan([File(name="f", path=path, content="")])) if line.startswith("unread")] == [
+        f"unread {name}" for name in asked
+    ]
 
 
 def of_this_machine(folder: Path) -> list[Resource]:

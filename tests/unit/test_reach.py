@@ -31,12 +31,14 @@ WORDS = arguments(quiet=None)
 OUT_OF_REACH = Module(name="kept-out", module="rival", loaded=False, boot_scoped=True, needs=())
 INITRD = Derived(name="initrd", inputs=("modules", "options"), command=":", outputs=("/boot/initrd",), boot_scoped=True)
 RESTART = Derived(name="restart", inputs=("settings",), command=":")
+DROP_IN = File(name="drop-in", path="/etc/systemd/system/y.service.d/z.conf", content="x", boot_scoped=True)
+AGAIN = Derived(name="again", inputs=("drop-in",), command=":")
 SETTINGS = File(name="settings", path="/etc/x.conf", content="one")
 CDI = Derived(name="cdi", inputs=("modules", "settings"), command=":", outputs=("/var/run/cdi/x.yaml",))
 BUILT = gate("built", proves=("initrd",))
 
 EVERYTHING = plan(
-    [PACKAGES, OPTIONS, FOLDER, WORDS, OUT_OF_REACH, SETTINGS, INITRD, RESTART, BUILT],
+    [PACKAGES, OPTIONS, FOLDER, WORDS, OUT_OF_REACH, SETTINGS, DROP_IN, INITRD, RESTART, AGAIN, BUILT],
     [CDI, Unit(name="daemon", unit="x.service"), BootEntry(name="default", release=RELEASE)],
 )
 
@@ -103,6 +105,11 @@ def installed(version: str, status: str) -> dict[str, PackageState]:
                      {"initrd": "kernel", "built": "nothing"}, id="an initrd was made of something else"),
         pytest.param({"gates": {"built": GateState(holds=False)}},
                      {"initrd": "kernel", "built": "nothing"}, id="a proof says that something is not as it was made"),
+        pytest.param({"unread_units": {"y.service"}},
+                     {"drop-in": "nothing", "built": "nothing"}, id="systemd has not read a drop-in"),
+        pytest.param({"unread_units": {"y.service"}, "files": state_of(DROP_IN, mode="600")},
+                     {"drop-in": "daemons", "again": "daemons", "built": "nothing"}, id="nor can it"),
+        pytest.param({"unread_units": {"x.service"}}, {"daemon": "nothing"}, id="systemd has not read a unit"),
         pytest.param({"units": {"x.service": None}}, {"daemon": "daemons"}, id="a daemon does not run"),
         pytest.param({"default_kernel": ""}, {"default": "daemons"}, id="another kernel is the default"),
     ],

@@ -61,6 +61,15 @@ class TestSyntax:
         together = [wholly(EVERYTHING, name) for name in ("packages", "more")]
         self.accepts(shell, apply_program(EVERYTHING, together[0], SENDER, together))
 
+    @pytest.mark.parametrize("reads", ["/etc/systemd/system/x.service", "/etc/systemd/system/x.service.d/y.conf", ""])
+    def test_systemd_reads_a_file_of_a_unit_in_the_program_that_writes_it(self, shell: list[str], reads: str) -> None:
+        wanted = plan([File(name="f", path=reads or "/etc/x.conf", content="")])
+        text = apply_program(wanted, wholly(wanted, "f"), SENDER)
+        self.accepts(shell, text)
+        written, _, after = text.rpartition("\nmv -fT ")
+        assert "daemon-reload" not in written
+        assert ("\nsystemctl daemon-reload\n" in after) == bool(reads)
+
     @pytest.mark.parametrize("trial", [None, RELEASE])
     def test_so_is_a_reboot(self, shell: list[str], trial: str | None) -> None:
         self.accepts(shell, reboot_program(SENDER, "it's $(due)", trial))

@@ -82,6 +82,7 @@ LOOSE = PackageState(version="7", status="ii")
 PACKAGES = Packages(name="packages", packages=(Package(name="a", version="1.2-*"), Package(name="b")), hold=True)
 METAS = PACKAGES.model_copy(update={"metas": ("all-of-a", "all-of-[0-9]*")})
 UNIT = Unit(name="daemon", unit="x.service")
+DROP_IN = File(name="drop-in", path="/etc/systemd/system/x.service.d/provision.conf", content="[Service]\n")
 NO_UNIT = Unit(name="no-daemon", unit="y.service", enabled=False, running=False)
 ENTRY = BootEntry(name="default-kernel", release=RELEASE)
 GATE = gate("built", expect="it is built")
@@ -93,7 +94,7 @@ PEOPLE = Group(name="people", group="people")
 ACCOUNT = User(name="account", user="eve", groups=("people",), shell="/bin/false")
 ARCHIVE, WATTS = (next(one for one in SETTINGS if one.name == name) for name in ("tool", "watts"))
 MANUAL = Manual(name="enrolled", title="the key is enrolled", instruction="Enrol it at the console.", test="false")
-EVERY_KIND: tuple[Resource, ...] = (FILE, DIRECTORY, PACKAGES, UNIT, NO_UNIT, ENTRY, GATE, *SETTINGS)
+EVERY_KIND: tuple[Resource, ...] = (FILE, DROP_IN, DIRECTORY, PACKAGES, UNIT, NO_UNIT, ENTRY, GATE, *SETTINGS)
 ALL = plan(EVERY_KIND)
 
 
@@ -137,6 +138,13 @@ DIFFERENCES: list[tuple[Resource, dict[str, Any], str]] = [
     (UNIT, {"units": {"x.service": UnitState(enabled="masked", active="inactive")}},
      "x.service is masked and is inactive"),
     (UNIT, {"units": {"x.service": UnitState(enabled="enabled", active="failed")}}, "x.service is failed"),
+    (UNIT, {"unread_units": {"x.service"}}, "systemd has not read the files of x.service as they are now"),
+    (UNIT, {"units": {"x.service": UnitState(enabled="enabled", active="failed")}, "unread_units": {"x.service"}},
+     "x.service is failed"),
+    (DROP_IN, {"unread_units": {"x.service"}}, "systemd has not read the files of x.service as they are now"),
+    (DROP_IN, {"unread_units": {"x.service"}, "files": {}}, f"{DROP_IN.path} is missing"),
+    (WATTS, {"unread_units": {"nvidia-persistenced.service"}},
+     "systemd has not read the files of nvidia-persistenced.service as they are now"),
     (NO_UNIT, {"units": {"y.service": UnitState(enabled="enabled", active="inactive")}}, "y.service is enabled"),
     (NO_UNIT, {"units": {"y.service": UnitState(enabled="disabled", active="active")}}, "y.service is active"),
     (ENTRY, {"default_kernel": OLD_RELEASE}, f"the default boot entry is {OLD_RELEASE}, not {RELEASE}"),
@@ -196,7 +204,9 @@ class TestDriftOfOneResource:
     def test_a_machine_that_is_as_wanted_has_none(self, resource: Resource) -> None:
         assert drift(plan([resource]), converged(plan([resource]))) == ((),)
 
-    @pytest.mark.parametrize(("resource", "instead", "why"), DIFFERENCES, ids=[why for _, _, why in DIFFERENCES])
+    @pytest.mark.parametrize(
+        ("resource", "instead", "why"), DIFFERENCES, ids=[f"{r.name}: {why}" for r, _, why in DIFFERENCES]
+    )
     def test_every_way_of_differing_is_told_in_words(
         self, resource: Resource, instead: dict[str, Any], why: str
     ) -> None:
