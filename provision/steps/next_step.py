@@ -57,7 +57,7 @@ def next_step(plan: Plan, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> 
         if due:
             return _stretch(number, due, snapshot)
         if awaiting is not None and awaiting <= number:
-            return _reboot(plan, _awaited(plan, number, snapshot), snapshot, ledger)
+            return _reboot_for_change(plan, number, snapshot, ledger)
     return Done(not_applicable=not_applicable(plan, snapshot))
 
 
@@ -83,14 +83,35 @@ def _first_awaiting(plan: Plan, snapshot: Snapshot) -> int | None:
     return min((plan.boot_of.get(name, 0) for name in snapshot.reboot_for), default=0)
 
 
-def _awaited(plan: Plan, boot: int, snapshot: Snapshot) -> str:
-    """What the running kernel lacks of what was carried out up to this boot; or else that something was."""
+def _reboot_for_change(plan: Plan, boot: int, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Reboot | Stop:
+    """The reboot that a change asks for; not a second one for what the running kernel lacks after the first as before.
+
+    A kernel on trial is told apart by itself, see `_tried_in_vain`.
+    """
+    lacking = _lacking(plan, boot, snapshot)
+    if lacking and _trial(plan, snapshot) is None and _rebooted_for(lacking, plan, snapshot, ledger):
+        return Stop(
+            reason=f"after a reboot for just that it is still so: {lacking}. Another reboot would not bring it; look "
+            "at what boot loader or firmware make of it (/proc/cmdline, `dmesg`), then run again with --retry"
+        )
+    why = lacking or "a change made since the last boot takes effect with a reboot"
+    return _reboot(plan, why, snapshot, ledger)
+
+
+def _rebooted_for(why: str, plan: Plan, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> bool:
+    """Was a reboot ordered for this very reason since the plan was last done, and carried out?"""
+    return any(
+        e.step == "reboot" and e.detail == why and e.boot_id != snapshot.boot_id for e in _since_done(plan, ledger)
+    )
+
+
+def _lacking(plan: Plan, boot: int, snapshot: Snapshot) -> str:
+    """What the running kernel lacks of what was carried out up to this boot; empty where that cannot be seen."""
     free = snapshot.model_copy(update={"reboot_due": ""})
     entries = [entry.resource for done in plan.boots[: boot + 1] for entry in done]
     waits = [r for r in entries if (r.boot_scoped or r.name in snapshot.reboot_for) and not isinstance(r, Gate)]
     awaited = [r for r in waits if limit_of(r, snapshot) is None]
-    lacking = [text for r in awaited if (text := difference(plan, r, free))]
-    return "; ".join(lacking) or "a change made since the last boot takes effect with a reboot"
+    return "; ".join(text for r in awaited if (text := difference(plan, r, free)))
 
 
 def transaction(due: Sequence[Due]) -> tuple[Due, ...]:
@@ -134,7 +155,7 @@ def _unmet_boot_gate(plan: Plan, boot: int, snapshot: Snapshot) -> Gate | None:
     return next((gate for gate in gates if gate.boot_scoped and not _holds(gate, snapshot)), None)
 
 
-def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Step:
+def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Reboot | Stop:
     told = difference(plan, gate, snapshot)
     told_apart = snapshot.trial is not None and snapshot.trial.release == _trial(plan, snapshot)
     if not told_apart and snapshot.reboot_due != snapshot.boot_id and _rebooted(plan, ledger):
@@ -142,7 +163,7 @@ def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequenc
     return _reboot(plan, told, snapshot, ledger)
 
 
-def _reboot(plan: Plan, why: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Step:
+def _reboot(plan: Plan, why: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Reboot | Stop:
     trial = _trial(plan, snapshot)
     if trial is not None and _tried_in_vain(plan, trial, snapshot, ledger):
         return Stop(reason=_failed_trial(trial, why, snapshot))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import (
     ALTERNATIVES,
+    GPU,
     JSON,
     LOADED,
     OLD_RELEASE,
@@ -38,6 +39,7 @@ from provision.model import (
     FileState,
     Gate,
     GateState,
+    GpuSetting,
     Group,
     KernelArgument,
     KernelArguments,
@@ -63,6 +65,7 @@ from provision.model.machine import LoadedModule
 from provision.steps import (
     Done,
     Reboot,
+    Step,
     Stop,
     Stretch,
     admitted,
@@ -308,6 +311,67 @@ class TestKernelArguments:
         step = next_step(wanted, owed, spent)
         assert isinstance(step, Stop)
         assert "init_on_alloc=0" in step.reason
+
+    @pytest.mark.parametrize("words", [{"quiet": None}, {"quiet": None, "init_on_alloc": "0"}])
+    def test_a_reboot_that_did_not_bring_it_is_not_ordered_again(self, words: dict[str, str | None]) -> None:
+        wanted = plan([arguments(**words), self.MENU])
+        node = Deaf(wanted, machine())
+        step = node.run()
+        assert isinstance(step, Stop)
+        assert node.reboots == 1
+        assert "the running kernel was not started with quiet" in step.reason
+        assert "--retry" in step.reason
+        node.note("retry")
+        assert isinstance(node.run(), Stop)
+        assert node.reboots == 2, "a person who asks again gets one"
+
+    def test_nor_for_a_setting_of_gpus_that_never_comes(self) -> None:
+        wanted = plan([GpuSetting(name="ecc", setting="ecc", value="enabled", needs=(), after=None)])
+        node = Deaf(wanted, machine())
+        step = node.run()
+        assert isinstance(step, Stop)
+        assert node.reboots == 1
+        assert "ecc of" in step.reason
+
+    def test_an_order_that_was_never_carried_out_is_given_again(self) -> None:
+        wanted = plan([WORDS, self.MENU])
+        owed = converged(wanted).model_copy(update={"cmdline": "", "reboot_due": "boot-1"})
+        step = next_step(wanted, owed, ())
+        assert isinstance(step, Reboot)
+        assert next_step(wanted, owed, [noted(wanted, "reboot", "boot-1", detail=step.why)]) == step
+
+
+class Deaf:
+    """A machine that takes every change and starts as it always did: its boot loader reads another file than ours."""
+
+    def __init__(self, wanted: Plan, snapshot: Snapshot) -> None:
+        self.wanted, self.snapshot, self.ledger, self.reboots = wanted, snapshot, list[LedgerEntry](), 0
+
+    def run(self) -> Step:
+        for _ in range(20):
+            step = next_step(self.wanted, self.snapshot, self.ledger)
+            if isinstance(step, Stretch):
+                self.carry_out(step)
+            elif isinstance(step, Reboot):
+                self.note("reboot", step.why)
+                self.reboots += 1
+                self.snapshot = self.snapshot.model_copy(update={"boot_id": f"boot-{self.reboots + 1}"})
+                self.note("booted")
+            else:
+                return step
+        raise AssertionError("does not settle")
+
+    def carry_out(self, step: Stretch) -> None:
+        before = self.snapshot.cmdline
+        for due in step.due:
+            self.snapshot = carried_out(self.wanted, due.entry.resource, self.snapshot)
+            if due.reach == "kernel":
+                self.snapshot = marked(self.snapshot, due.entry.name)
+        pending = {gpu: {"ecc.mode.current": "Disabled", "ecc.mode.pending": "enabled"} for gpu in [GPU]}
+        self.snapshot = self.snapshot.model_copy(update={"cmdline": before, "gpu_settings": pending})
+
+    def note(self, step: str, detail: str = "") -> None:
+        self.ledger.append(noted(self.wanted, step, self.snapshot.boot_id, detail=detail))
 
 
 SOURCE = File(name="source", path="/src", content="x")
