@@ -17,6 +17,7 @@ PackagedComponent = Literal[
     "inbox_rdma",
     "container_toolkit",
     "gdrcopy",
+    "gds",
     "dcgm",
 ]
 PackageSource = Literal["archive", "cuda", "doca", "container-toolkit", "site"]

@@ -34,6 +34,7 @@ from provision.model import (
     canonical,
     refusals,
 )
+from provision.planning.features import check_features
 from provision.planning.order import check_order, in_order, order
 from provision.planning.other_modules import hands_off
 from provision.planning.role import Context, NoPlan, Role
@@ -49,12 +50,13 @@ class WrongVariables(NoPlan):
 def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
     """The whole plan of one node: the roles that are declared, as declared, or every one that is wanted, in order.
 
-    Raises: WrongVariables, BrokenOrder.
+    Raises: WrongVariables, BrokenOrder, NoPlan.
     """
     names = [name for name, room in rooms.items() if is_wanted(name, room, ctx.spec)]
     declared = ctx.spec.roles
     in_turn = names if declared is None else sorted(names, key=declared.index)
     roles = {name: instance(rooms[name], ctx.spec.variables.get(name, {})) for name in in_turn}
+    check_features(ctx.spec, roles.values())
     return build(ctx, in_order(roles) if declared is None else roles)
 
 

@@ -77,6 +77,7 @@ def packages_of(
             | "inbox_rdma"
             | "container_toolkit"
             | "gdrcopy"
+            | "gds"
             | "dcgm"
         ):
             return _component(platform, component, version, repository, variant or "doca-ofed")

@@ -291,7 +291,7 @@ class ContainerToolkit(Role):
         yield Derived(
             name="container-cdi",
             inputs=("container-packages", "container-cdi-settings"),
-            also=("driver-packages", "module-packages", "module-build"),
+            also=("driver-packages", "module-packages", "module-build", "mig-mode"),
             command=f"nvidia-ctk --quiet cdi generate {feature}--output={quote(SPECIFICATION)}",
             outputs=(SPECIFICATION,),
             needs=ON_GPU,

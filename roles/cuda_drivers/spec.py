@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from provision.model import Derived, File, Gate, Package, Packages, Resource, Unit
+from provision.model import Derived, File, Gate, GpuSetting, Package, Packages, Resource, Unit
 from provision.planning import Context, NoPlan, Role
 from provision.platforms import FABRIC_PARTS, Component, packages_of
 
@@ -26,6 +26,7 @@ DEVICE_NODES = """\
 [Unit]
 Description=Device nodes of NVIDIA GPUs: control, unified memory, modeset
 After=systemd-modules-load.service
+Before=nvidia-persistenced.service nvidia-cdi-refresh.service
 ConditionPathExists=/proc/driver/nvidia/version
 
 [Service]
@@ -111,6 +112,9 @@ class CudaDrivers(Role):
         yield from self._persistence(ctx)
         yield Unit(name="device-nodes", unit="provision-nvidia-devices.service", needs=ON_GPU, after="driver")
         yield from self._fabric(ctx)
+        if "mig" in ctx.spec.features:
+            # The mode alone: how a GPU is divided is for whoever gives out its parts, and changes without a boot.
+            yield GpuSetting(name="mig-mode", setting="mig", value="enabled")
         yield Gate(
             name="gpu-answers",
             test="gpus=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader) || "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from provision.catalog import ComponentPackages, load
 from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Resource, Unit
-from provision.planning import Context, Role, boot_files, module_key, vendor_repository
+from provision.planning import Context, NoPlan, Role, boot_files, module_key, vendor_repository
 from provision.platforms import packages_of
 
 URL = "https://linux.mellanox.com/public/repo/doca/{version}/{os}/{arch}/"
@@ -35,6 +36,17 @@ PEER_MEMORY = """\
 # Written by provision. nvidia-peermem registers with OFED's InfiniBand core, so it is loaded when that is there.
 [Service]
 ExecStartPost=-/sbin/modprobe nvidia-peermem
+"""
+
+FIRST_CUDA_WITH_DMA_BUF = (11, 7)
+
+INBOX = """\
+for module in ib_core mlx5_core; do
+    file=$(modinfo -k {release} -F filename "$module") || {{ echo "kernel" {release} "has no $module"; exit 1; }}
+    case $file in */kernel/drivers/* | '(builtin)') ;; *) echo "$module is not the kernel's own: $file"; exit 1 ;; esac
+done
+! grep -q '^nvidia_peermem ' /proc/modules || {{ echo 'nvidia-peermem is loaded'; exit 1; }}
+echo "the kernel's own drivers, and DMA-BUF"
 """
 
 
@@ -65,7 +77,7 @@ class DocaOfed(Role):
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
         if self.profile == "inbox":
-            yield Packages(name="ofed-packages", packages=packages_of(ctx.platform, "inbox_rdma", "0").packages)
+            yield from _inbox(ctx)
             return
         yield from self._packages(ctx)
         if self._has_modules():
@@ -123,6 +135,35 @@ class DocaOfed(Role):
         yield from boot_files(ctx, inputs=brought, modules=brought)
         yield module_key(ctx)
         yield Unit(name="ofed-daemon", unit="openibd.service", needs=("boot", "modules"), after="driver")
+
+
+def _inbox(ctx: Context) -> Iterator[Resource]:
+    """The kernel's own drivers, and GPU memory through DMA-BUF instead of nvidia-peermem.
+
+    DMA-BUF needs the open modules, CUDA 11.7 and kernel 5.12 (NVIDIA/cloud-native-docs 52dcb7b8, GPU operator with
+    GPUDirect RDMA, read 2026-11-21). Every kernel of the catalog is newer.
+    """
+    cuda = ctx.stack.choices.get("cuda")
+    if cuda is not None and tuple(map(int, cuda.version.split(".")[:2])) < FIRST_CUDA_WITH_DMA_BUF:
+        raise NoPlan(
+            f"doca_ofed: the profile inbox reaches GPU memory through DMA-BUF, which CUDA {cuda.version} does not "
+            "know; take CUDA 11.7 or newer, or another doca_ofed_profile"
+        )
+    if ctx.stack.version("modules") != "open":
+        raise NoPlan(
+            "doca_ofed: the profile inbox reaches GPU memory through DMA-BUF, which the proprietary kernel modules do "
+            "not have; leave the feature proprietary out, or take another doca_ofed_profile"
+        )
+    yield Packages(name="ofed-packages", packages=packages_of(ctx.platform, "inbox_rdma", "0").packages)
+    yield Gate(
+        name="ofed-inbox",
+        test=INBOX.format(release=quote(ctx.stack.version("kernel"))),
+        expect="the network's drivers are the kernel's own, and nvidia-peermem is not loaded",
+        remedy="Take off what brought the other drivers (`doca-ofed` and its modules, then `dkms status` names none), "
+        "and whatever loads nvidia-peermem (/etc/modules-load.d, openibd); reboot and run again",
+        needs=("boot", "modules"),
+        after="driver",
+    )
 
 
 def _row(ctx: Context) -> ComponentPackages:

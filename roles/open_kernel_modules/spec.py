@@ -183,13 +183,18 @@ class OpenKernelModules(Role):
         )
 
 
+SOURCE_BOUND = {"gdrcopy": "gdrcopy", "gds": "nvidia-fs of the feature gds"}
+"""Feature -> what of it is compiled against the driver's source."""
+
+
 def _refuse_what_needs_source(ctx: Context) -> None:
-    """Raises: NoPlan. Ready-made modules come without the source that GDRCopy is compiled against."""
-    if "gdrcopy" in ctx.spec.features:
-        raise NoPlan(
-            "open_kernel_modules: gdrcopy is compiled against the driver's source, which ready-made modules do not "
-            "bring; take open_kernel_modules_origin=dkms, or leave the feature gdrcopy out"
-        )
+    """Raises: NoPlan. Ready-made modules come without the source that other modules are compiled against."""
+    for feature, module in SOURCE_BOUND.items():
+        if feature in ctx.spec.features:
+            raise NoPlan(
+                f"open_kernel_modules: {module} is compiled against the driver's source, which ready-made modules do "
+                f"not bring; take open_kernel_modules_origin=dkms, or leave the feature {feature} out"
+            )
 
 
 def _loaded(ctx: Context) -> Iterator[Resource]:

@@ -71,7 +71,7 @@ class TestNetwork:
     def test_inbox_is_the_distributions_own_and_nothing_of_the_vendor(self) -> None:
         made = plan(features=["rdma"], variables={"doca_ofed": {"profile": "inbox"}})
         mine = [e.name for e in made.entries if e.role == "doca_ofed"]
-        assert mine == ["ofed-packages"]
+        assert mine == ["ofed-packages", "ofed-inbox"]
         assert "rdma-core" in packages(made, "ofed-packages")
 
     def test_peer_memory_is_loaded_once_infiniband_is_up_unless_told_otherwise(self) -> None:
