@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import ClassVar
 
-from provision.model import Derived, Gate, Module, NodeSpec, Packages, Resource
+from provision.catalog import PackageSource
+from provision.model import Derived, Gate, Module, NodeSpec, Package, Packages, Resource
 from provision.planning import Context, NoPlan, Role
-from provision.platforms import packages_of
+from provision.platforms import packages_of, whole_driver
 
 DKMS = ("nvidia-fs",)
 """As dkms.conf of Debian's nvidia-fs-dkms 2.13.5 has it (read 2026-11-21)."""
+
+NVIDIAS: PackageSource = "cuda"
 
 
 class GpudirectStorage(Role):
@@ -31,11 +35,16 @@ class GpudirectStorage(Role):
     def resources(self, ctx: Context) -> Iterator[Resource]:
         release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
         flavour = ctx.stack.version("modules")
-        try:
-            storage = packages_of(ctx.platform, "gds", "*", ctx.spec.driver_repository)
-        except LookupError as error:
-            raise NoPlan(f"gpudirect_storage: {error.args[0]}; take driver_repository=cuda, or leave gds out") from None
-        yield Packages(name="gds-packages", packages=storage.packages, hold=True, boot_scoped=True)
+        packages = _packages(ctx)
+        own = whole_driver(ctx.platform, driver, ctx.spec.driver_repository, flavour)
+        yield Gate(
+            name="gds-without-driver",
+            test=ctx.platform.brings_no_other_driver(packages, own, driver),
+            expect=f"nvidia-fs brings no driver, and nothing of one but what the plan brings of {driver}",
+            remedy="Its repository wants its own driver: take that (driver_repository=cuda), or leave gds out",
+            precondition=True,
+        )
+        yield Packages(name="gds-packages", packages=packages, hold=True, boot_scoped=True)
         yield Derived(
             name="gds-build",
             inputs=("gds-packages",),
@@ -63,3 +72,11 @@ class GpudirectStorage(Role):
             boot_scoped=True,
             after="driver",
         )
+
+
+def _packages(ctx: Context) -> tuple[Package, ...]:
+    """From where the driver is, or, where that has none, from NVIDIA's repository. Raises: NoPlan."""
+    for repository in dict.fromkeys((ctx.spec.driver_repository, NVIDIAS)):
+        with suppress(LookupError):
+            return packages_of(ctx.platform, "gds", "*", repository).packages
+    raise NoPlan(f"gpudirect_storage: nobody is known to carry nvidia-fs for {ctx.platform.os.name}; leave gds out")

@@ -111,16 +111,18 @@ class TestGds:
         assert "NVIDIA_SRC_DIR=" in build.command and build.boot_scoped
         assert made.boot_of["gds-build"] < made.boot_of["gds-loaded"]
 
-    @pytest.mark.parametrize("keys", [{"os": "debian12"}, {"os": "debian13"}, {"driver_repository": "cuda"}])
-    def test_its_package_comes_from_where_the_driver_does_and_is_held(self, keys: dict[str, Any]) -> None:
-        held = plan("gds", **{"driver": "580"} if "os" not in keys else {}, **keys).by_name["gds-packages"].resource
+    @pytest.mark.parametrize("keys", [{"os": "debian12"}, {"os": "debian13"}, {}, {"driver_repository": "cuda"}])
+    def test_its_package_is_held_and_may_bring_no_driver_of_its_own(self, keys: dict[str, Any]) -> None:
+        made = plan("gds", **keys)
+        held, gate = made.by_name["gds-packages"].resource, made.by_name["gds-without-driver"].resource
         assert isinstance(held, Packages) and held.hold
         assert [package.name for package in held.packages] == ["nvidia-fs-dkms"]
+        assert isinstance(gate, Gate) and gate.precondition
+        assert "nvidia-fs-dkms" in gate.test
 
     @pytest.mark.parametrize(
         ("features", "keys", "words"),
         [
-            (["gds"], {}, r"no gds is known .* 'archive' .*Ubuntu.*; take driver_repository=cuda"),
             (["gds", "proprietary"], {"os": "debian13"}, "nvidia-fs .* needs the open kernel modules"),
             (
                 ["gds"],
