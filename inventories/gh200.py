@@ -1,3 +1,5 @@
+"""GH200 nodes. Which repositories they must know, or which keys to declare here: docs/repositories.md."""
+
 from provision import fleet
 
 gh200 = fleet(

@@ -10,10 +10,12 @@ from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, Dr
 from provision.catalog.gpus import Capability, Fabric, Gpu, find_gpus
 from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
 from provision.catalog.load import load
-from provision.catalog.packages import ComponentPackages, PackagedComponent, PackageSource
+from provision.catalog.packages import ComponentPackages, PackagedComponent
+from provision.catalog.repositories import VendorRepository, find_repository
 from provision.catalog.row import Row, Source
 from provision.catalog.systems import OperatingSystem, SupportedSystem
 from provision.catalog.versions import branch_of, driver_key, matches_pin
+from provision.model.resource import PackageSource
 
 __all__ = [
     "Capability",
@@ -47,10 +49,12 @@ __all__ = [
     "Rule",
     "Source",
     "SupportedSystem",
+    "VendorRepository",
     "branch_of",
     "check",
     "driver_key",
     "find_gpus",
+    "find_repository",
     "kinds",
     "load",
     "matches_pin",

@@ -13,6 +13,7 @@ from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, Dr
 from provision.catalog.gpus import Capability, Gpu
 from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
 from provision.catalog.packages import ComponentPackages
+from provision.catalog.repositories import VendorRepository
 from provision.catalog.row import Row, Source
 from provision.catalog.systems import OperatingSystem, SupportedSystem
 from provision.model import Frozen
@@ -37,6 +38,7 @@ class Catalog(Frozen):
     driver_packages: tuple[DriverPackages, ...]
     driver_names: tuple[DriverNames, ...]
     component_packages: tuple[ComponentPackages, ...]
+    repositories: tuple[VendorRepository, ...]
     driver_branches: tuple[DriverBranch, ...]
     driver_issues: tuple[DriverIssue, ...]
     gpus: tuple[Gpu, ...]

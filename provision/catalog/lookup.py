@@ -35,6 +35,7 @@ ALIASES = {
     "os": "operating_systems",
     "platform": "operating_systems",
     "profile": "doca_profiles",
+    "repository": "repositories",
     "rule": "rules",
     "supported": "supported_systems",
     "toolkit": "cuda_toolkits",

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from provision.catalog.row import Row
+from provision.model.resource import PackageSource
 
 PackagedComponent = Literal[
     "cuda_toolkit",
@@ -20,8 +21,6 @@ PackagedComponent = Literal[
     "gds",
     "dcgm",
 ]
-PackageSource = Literal["archive", "cuda", "doca", "container-toolkit", "site"]
-"""`site`: packages that a vendor publishes as single files, so that only a site's own repository can offer them."""
 
 
 class ComponentPackages(Row):

@@ -120,9 +120,15 @@ def exit_code(engine: int, found: Sequence[NodeReport], dry: bool) -> Exit:
         return Exit.WRONG_INPUT
     if engine == Exit.DONE and outcomes <= {"converged"}:
         return Exit.DONE
+    if any(one.wrong_input for one in found) and all(_is_untouched(one) for one in found):
+        return Exit.WRONG_INPUT
     if engine == Exit.DONE and dry and outcomes <= {"converged", "unfinished"}:
         return Exit.DRIFT
     return Exit.FAILED
+
+
+def _is_untouched(one: NodeReport) -> bool:
+    return not one.operations and (one.wrong_input or one.outcome == "converged")
 
 
 def with_log(found: Sequence[NodeReport], log: str) -> tuple[NodeReport, ...]:

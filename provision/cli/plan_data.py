@@ -30,6 +30,7 @@ def group_as_data(group: Group) -> dict[str, JsonValue]:
         "stack": _stack(planned.stack),
         "plan": _stretches(planned.plan),
         "warnings": list(planned.stack.warnings),
+        "needs": [need.model_dump(mode="json") for need in planned.needs],
         **({"standins": group.standins.model_dump(mode="json")} if group.standins else {}),
     }
 

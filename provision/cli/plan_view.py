@@ -156,6 +156,10 @@ def _parts(group: Group) -> Iterator[RenderableType]:
     sources = _sources(planned.stack.choices.values())
     yield _indented(_versions(planned.stack.choices.values(), sources))
     yield from (_indented(Text(f"warning: {warning}", style="yellow")) for warning in planned.stack.warnings)
+    if planned.needs:
+        yield Text()
+        yield _heading("The node must know", _known(group))
+        yield from (_indented(Text(str(need))) for need in planned.needs)
     for number, boot in enumerate(boots, start=1):
         yield Text()
         yield _heading(f"Boot {number} of {len(boots)}", "" if number == 1 else "after a reboot")
@@ -165,6 +169,13 @@ def _parts(group: Group) -> Iterator[RenderableType]:
     yield Text()
     yield _heading("Sources", "")
     yield _indented(grid(((f"[{number}]", source) for source, number in sources.items()), columns=2))
+
+
+def _known(group: Group) -> str:
+    """Whether the node has what the inventory does not declare."""
+    is_asked = group.reading is not None and group.reading.offers is not None
+    found = "its archive offers them" if is_asked else "apply asks it, and changes nothing where it does not"
+    return f"no key is declared: docs/repositories.md; {found}"
 
 
 def _indented(part: RenderableType, by: int = 2) -> RenderableType:

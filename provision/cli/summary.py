@@ -37,6 +37,8 @@ class NodeReport(Frozen):
     """The resource that failed; empty where the node was refused as a whole."""
     evidence: str = ""
     """What was seen; for a gate also what it expected and what to do."""
+    wrong_input: bool = False
+    """Refused because of what was declared of it."""
     not_applicable: dict[str, str] = Field(default_factory=dict)
     due: tuple[tuple[int, str, str], ...] = ()
     """Boot, resource and reason of what was due when the run began."""
@@ -84,6 +86,7 @@ def report(node: str, events: Sequence[Event]) -> NodeReport:
         "outcome": "failed",
         "failed": end.get("resource", ""),
         "evidence": str(end.get("evidence") or end.get("reason") or "").strip(),
+        "wrong_input": bool(end.get("input")),
     }
     return common.model_copy(update=told)
 

@@ -12,9 +12,10 @@ from provision.engines.render import Sender, reboot_program
 from provision.ledger import Ledger, Reading, now
 from provision.model import LedgerEntry, NodeSpec, Plan, Snapshot
 from provision.model.ledger import Event
-from provision.planning import Planned, Plans
+from provision.planning import NoPlan, NoRepository, Planned, Plans
 from provision.platforms import platform_for
 from provision.probe import BOOT_ID, LOCK, parse, probe_program, program
+from provision.stack import NoFit
 from provision.steps import Done, Due, Reboot, Step, admitted, contradictions, drift, next_step
 
 REBOOT_SECONDS = 1200
@@ -28,6 +29,10 @@ SETTLE_SECONDS = 120
 
 PAUSE_SECONDS, ANSWER_SECONDS = 0.3, 10
 """Between two questions to a node that reboots, and how long it may take to answer one."""
+
+
+DECLARED = (NoFit, NoPlan)
+"""What is at fault is what was declared: nothing was done to the node yet."""
 
 
 class Refused(RuntimeError):
@@ -73,9 +78,9 @@ class Node:
         self.planned: Planned | None = None
 
     def plan(self) -> Planned:
-        """The plan: versions from the node's kept first reading, hardware from its last. Raises: Refused, NoFit."""
+        """The plan: versions from the node's kept first reading, hardware from its last. Raises: Refused, NoFit, NoPlan."""
         if self.planned is None:
-            self.planned = self._plans.of(self.spec, self._first_reading())
+            self.planned = self._kept_plan() or self._fresh_plan()
         return self.planned
 
     def read(self) -> Snapshot:
@@ -156,6 +161,23 @@ class Node:
 
     def _questions(self, plan: Plan) -> str:
         return probe_program(plan, default_kernel=self._platform.default_kernel())
+
+    def _kept_plan(self) -> Planned | None:
+        """From the reading that was kept; None where there is none, or a repository was not there then."""
+        kept = self._reading.fitting(self.spec)
+        try:
+            return None if kept is None else self._plans.of(self.spec, kept)
+        except NoRepository:
+            return None  # somebody may have added it since
+
+    def _fresh_plan(self) -> Planned:
+        self._reading.forget()
+        reading = self._first_reading()
+        try:
+            return self._plans.of(self.spec, reading)
+        except NoRepository:
+            self._reading.forget()
+            raise
 
     def _first_reading(self) -> Snapshot:
         kept = self._reading.fitting(self.spec)

@@ -16,7 +16,8 @@ class Frozen(BaseModel):
 def canonical(model: BaseModel) -> str:
     """One text per meaning: keys sorted, defaults left out, so a new field with a default changes nothing.
 
-    A discriminator (`kind`) is a default too; it is kept, because two kinds may look alike without it.
+    A discriminator (`kind`) is a default too; it is kept, because two kinds may look alike without it. A field that
+    models leave out of their data (`exclude`) is no part of the meaning.
     """
     return json.dumps(_canonical(model), sort_keys=True, separators=(",", ":"))
 
@@ -31,7 +32,8 @@ def _canonical(value: Any) -> Any:
         set_fields = {
             name: getattr(value, name)
             for name, field in type(value).model_fields.items()
-            if name == "kind" or getattr(value, name) != field.get_default(call_default_factory=True)
+            if not field.exclude
+            and (name == "kind" or getattr(value, name) != field.get_default(call_default_factory=True))
         }
         return {name: _canonical(item) for name, item in set_fields.items()}
     if isinstance(value, dict):

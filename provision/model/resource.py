@@ -35,10 +35,17 @@ class BaseResource(Frozen):
     """Not before the node runs the target kernel, or has loaded the target driver: it stands behind that reboot."""
 
 
+PackageSource = Literal["archive", "cuda", "doca", "container-toolkit", "site"]
+"""Whose repository has a package: the distribution's own archive, one of NVIDIA's, or, of what a vendor publishes as
+single files, a site's own."""
+
+
 class Package(Frozen):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
     version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+:~*-]*$")] = "*"
     """A shell pattern over the archive's version: `550.163.01-*`; `*` takes what the archive prefers."""
+    repository: PackageSource = Field(default="archive", exclude=True)
+    """Who has it: no part of what should be on the node, so it is in no digest."""
 
 
 class Packages(BaseResource):
@@ -158,6 +165,8 @@ class Repository(BaseResource):
     architectures: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")], ...] = ()
     """As packages call them; none means the node's own."""
     key: SigningKey
+    carries: PackageSource | None = Field(default=None, exclude=True)
+    """Whose packages it is there for, where the catalog knows them; in no digest."""
 
     @model_validator(mode="after")
     def _flat_or_with_components(self) -> Self:

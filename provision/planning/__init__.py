@@ -8,12 +8,15 @@ from provision.planning.order import BrokenOrder, check_order, in_order, order
 from provision.planning.repository import vendor_repository
 from provision.planning.role import Context, NoPlan, Role
 from provision.planning.rooms import BrokenRole, Room, rooms
+from provision.planning.source import Need, NoRepository
 
 __all__ = [
     "BrokenOrder",
     "BrokenRole",
     "Context",
+    "Need",
     "NoPlan",
+    "NoRepository",
     "Planned",
     "Plans",
     "Role",

@@ -9,6 +9,7 @@ from provision.model import Frozen, NodeSpec, Plan, Snapshot, Stack, canonical
 from provision.planning.build import is_wanted, plan
 from provision.planning.role import Context
 from provision.planning.rooms import Room
+from provision.planning.source import Need, NoRepository, lacking, needs, refuse
 from provision.platforms import platform_for
 from provision.stack import DRIVER_NODE, resolve
 
@@ -19,6 +20,8 @@ class Planned(Frozen):
     spec: NodeSpec
     stack: Stack
     plan: Plan
+    needs: tuple[Need, ...] = ()
+    """Repositories that the node must know by itself."""
 
 
 def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = None) -> Planned:
@@ -29,11 +32,20 @@ def assemble(spec: NodeSpec, rooms: dict[str, Room], reading: Snapshot | None = 
         rooms: the roles that can be found.
         reading: the node's first reading, if it has been asked; without it versions come from the catalog alone.
 
-    Raises: provision.stack.NoFit, LookupError (unknown platform), WrongVariables.
+    Raises: provision.stack.NoFit, LookupError (unknown platform), WrongVariables, NoRepository.
     """
+    if reading is not None and reading.asked and reading.offers == {}:
+        raise NoRepository(
+            "the node's package manager offers nothing of all that was asked for: it has no package lists yet, or no "
+            "source at all. `apt-get update` there, then run again"
+        )
     stack = resolve(spec, load(), reading, wanted_components(spec, rooms))
     context = Context(spec=spec, stack=stack, platform=platform_for(spec.os, spec.arch))
-    return Planned(spec=spec, stack=stack, plan=plan(context, rooms))
+    made = plan(context, rooms)
+    needed = needs(made, spec)
+    if reading is not None and (missing := lacking(needed, reading)):
+        raise refuse(missing)
+    return Planned(spec=spec, stack=stack, plan=made, needs=needed)
 
 
 NO_MATTER = {

@@ -151,8 +151,8 @@ def _driver_of_nvidia(platform: Platform, component: DriverPart, version: str, m
         if not templates or not spans(row, branch_of(version)):
             continue
         packages = at_version(version, templates)
-        own = component in OWN_VERSIONS
-        return Named(tuple(Package(name=p.name) for p in packages) if own else packages, row)
+        own = {"version": "*"} if component in OWN_VERSIONS else {}
+        return Named(tuple(p.model_copy(update={"repository": "cuda", **own}) for p in packages), row)
     raise LookupError(
         f"what the {component} of driver branch {branch_of(version)} is called in NVIDIA's repository for "
         f"{platform.os.name} is not in the catalog"
@@ -170,7 +170,8 @@ def _component(platform: Platform, component: str, version: str, repository: str
             continue
         names = (written(name, version, variant) for name in row.packages)
         pattern = row.version.format(version=version)
-        return Named(tuple(Package(name=name, version=pattern) for name in names), row)
+        packages = (Package(name=name, version=pattern, repository=row.repository) for name in names)
+        return Named(tuple(packages), row)
     raise _unknown(platform, component, repository)
 
 

@@ -158,7 +158,8 @@ class Platform(ABC):
         """Globs (`*`, `?`) of package names that a first reading asks the node's package manager about."""
         kernels = [row for row in self.kernels if row.default or spec.kernel is not None]
         images = (template for row in kernels for template in _globs(row))
-        return tuple(dict.fromkeys((*images, *self.driver_globs())))
+        theirs = self.vendor_globs(with_driver=spec.driver_repository != "archive")
+        return tuple(dict.fromkeys((*images, *self.driver_globs(), *theirs)))
 
     # What a family answers
 
@@ -358,6 +359,17 @@ class Platform(ABC):
         templates = (*of_kernel, *of_archive, *of_fabric, *of_nvidia, *beside)
         named = (name for name in map(_glob, templates) if name != "*")
         return tuple(dict.fromkeys((*self.kernel_globs(), *self.driver_globs(), *named)))
+
+    def vendor_globs(self, with_driver: bool) -> tuple[str, ...]:
+        """Names, as globs, of what only repositories beside the archive have: whether a node knows one is seen by them.
+
+        with_driver: those of NVIDIA's own driver packages too.
+        """
+        theirs = [name for row in self.components if row.repository != "archive" for name in row.packages]
+        driver = [n for row in self.names for n in (*_flat(row.kernel.values()), *row.user)] if with_driver else []
+        # DOCA's profiles have no more than their prefix in common.
+        names = (name.replace("{profile}", "doca-*") for name in (*theirs, *driver))
+        return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "*", name) for name in names))
 
     def module_package_patterns(self, modules: str) -> tuple[str, ...]:
         """Extended regular expressions of the packages that bring a flavour's modules, whatever their repository."""

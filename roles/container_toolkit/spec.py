@@ -24,11 +24,6 @@ from provision.model import (
 from provision.planning import Context, Role, vendor_repository
 from provision.platforms import carried
 
-# NVIDIA/cloud-native-docs 52dcb7b8, container-toolkit install guide, 2026-08-21. The fingerprint stands alike in five
-# public installers (searched 2026-11-21).
-URL = "https://nvidia.github.io/libnvidia-container/stable/deb/{arch}"
-FINGERPRINTS = ("C95B321B61E88C1809C4F759DDCAE044F796ECB0",)
-
 SPECIFICATION = "/var/run/cdi/nvidia.yaml"
 """Where the toolkit's own nvidia-cdi-refresh.service writes it (nvidia-container-toolkit d34b3046, read 2026-11-21)."""
 
@@ -173,11 +168,16 @@ class ContainerToolkit(Role):
 
     component: ClassVar[str] = "containers"
 
-    url: str = Field(default=URL, description="the toolkit's repository; {arch} is filled in")
-    key: str | None = Field(
-        default=None, description="its signing key as ASCII text; without one no repository is added"
+    url: str | None = Field(
+        default=None,
+        description="the toolkit's repository, with {arch} filled in; otherwise its owner's",
     )
-    key_fingerprints: tuple[str, ...] = Field(default=FINGERPRINTS, description="of every primary key in that text")
+    key: str | None = Field(
+        default=None, description="its signing key as ASCII text; without one the node must know the repository already"
+    )
+    key_fingerprints: tuple[str, ...] | None = Field(
+        default=None, description="of every primary key in that text; otherwise those that the catalog has"
+    )
     default_runtime: bool = Field(
         default=False, description="let every container have the nvidia runtime, of docker, containerd and CRI-O alike"
     )
@@ -191,7 +191,7 @@ class ContainerToolkit(Role):
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
         places = {"arch": ctx.platform.package_arch}
-        yield from vendor_repository("container_toolkit", "container-toolkit", self, "/", places)
+        yield from vendor_repository(ctx, "container-toolkit", "container-toolkit", self, places)
         toolkit = carried(ctx.platform, "container_toolkit", ctx.stack.version("container_toolkit"))
         yield Packages(name="container-packages", packages=toolkit.packages, hold=True)
         yield Packages(name="container-tools", packages=(Package(name="jq"),))

@@ -13,9 +13,6 @@ from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Re
 from provision.planning import Context, NoPlan, Role, boot_files, module_key, vendor_repository
 from provision.platforms import packages_of
 
-URL = "https://linux.mellanox.com/public/repo/doca/{version}/{os}/{arch}/"
-"""Layout and the name of the key beside it, GPG-KEY-Mellanox.pub: several published scripts, read 2026-11-21."""
-
 VENDOR_ARCH = {"x86_64": "x86_64", "aarch64": "arm64-sbsa"}
 
 # Azure/azhpc-images, components/install_doca.sh, read 2026-11-21: ports appear late, and a start without them fails.
@@ -62,11 +59,17 @@ class DocaOfed(Role):
     )
     peer_memory: bool = Field(default=True, description="load nvidia-peermem when InfiniBand is up")
     firmware: bool = Field(default=False, description="bring what writes firmware into NICs; they want a power cycle")
-    url: str = Field(default=URL, description="the repository; {version}, {os} and {arch} are filled in")
+    url: str | None = Field(
+        default=None,
+        description="the repository, with {version}, {os} and {arch} filled in; otherwise its owner's",
+    )
     key: str | None = Field(
         default=None, description="its signing key as ASCII text; without one the node must know the repository already"
     )
-    key_fingerprints: tuple[str, ...] = Field(default=(), description="of every primary key in that text")
+    key_fingerprints: tuple[str, ...] | None = Field(
+        default=None,
+        description="of every primary key in that text; otherwise nothing is known: whoever gives a key gives these",
+    )
 
     @classmethod
     def wanted(cls, spec: NodeSpec) -> bool:
@@ -91,7 +94,7 @@ class DocaOfed(Role):
         named = packages_of(ctx.platform, "doca", version, "doca", self.profile)
         arch = VENDOR_ARCH[ctx.platform.arch]
         places = {"version": version, "os": ctx.spec.os, "arch": arch}
-        yield from vendor_repository("doca_ofed", "ofed-repository", self, "./", places)
+        yield from vendor_repository(ctx, "doca", "ofed-repository", self, places)
         # Without it apt would take the vendor's dkms instead of the distribution's.
         lock = ctx.platform.lock_of("ofed", named.packages, _row(ctx).never)
         yield File(name="ofed-lock", path=lock.path, content=lock.content)

@@ -11,7 +11,7 @@ from provision.catalog import load
 from provision.catalog.published import published
 from provision.model import Derived, Gate, Module, NodeSpec, Packages, Resource
 from provision.model.spec import Version
-from provision.planning import Context, Role
+from provision.planning import Context, Role, vendor_repository
 from provision.platforms import carried
 
 
@@ -28,6 +28,12 @@ class Gdrcopy(Role):
         default=None, description="of the packages; otherwise that of a published set, or what the node is offered"
     )
 
+    url: str | None = Field(default=None, description="a flat repository of your own that has the packages")
+    key: str | None = Field(
+        default=None, description="its signing key as ASCII text; without one the node must know the repository already"
+    )
+    key_fingerprints: tuple[str, ...] | None = Field(default=None, description="of every primary key in that text")
+
     @classmethod
     def wanted(cls, spec: NodeSpec) -> bool:
         return "gdrcopy" in spec.features
@@ -39,6 +45,7 @@ class Gdrcopy(Role):
         release, driver = ctx.stack.version("kernel"), ctx.stack.version("driver")
         flavour = ctx.stack.version("modules")
         gdrcopy = carried(ctx.platform, "gdrcopy", self._version(ctx))
+        yield from vendor_repository(ctx, "site", "gdrcopy-repository", self, {"arch": ctx.platform.package_arch})
         yield Packages(name="gdrcopy-packages", packages=gdrcopy.packages, hold=True, boot_scoped=True)
         yield Derived(
             name="gdrcopy-build",

@@ -40,12 +40,6 @@ IMEX_CHANNEL = """\
 options nvidia NVreg_CreateImexChannel0=1
 """
 
-URL = "https://developer.download.nvidia.com/compute/cuda/repos/{os}/{arch}/"
-"""Azure/azhpc-images and NVIDIA/holodeck e.g. repos/ubuntu2404/sbsa/, read 2026-11-21."""
-
-FINGERPRINT = "EB693B3035CD5710E231E123A4B469963BF863CC"
-"""Stands alike in six public installers for Debian and Ubuntu (searched 2026-11-21); NVIDIA's own page was not read."""
-
 VENDOR_ARCH = {"x86_64": "x86_64", "aarch64": "sbsa"}
 
 
@@ -62,15 +56,16 @@ class OpenKernelModules(Role):
     )
     profiling_for_all: bool = Field(default=False, description="let anybody read performance counters, not root alone")
     imex_channel: bool = Field(default=True, description="create IMEX channel 0 where the hardware has IMEX")
-    url: str = Field(
-        default=URL,
-        description="NVIDIA's own repository, which has the CUDA toolkit as well; {os} and {arch} are filled in",
+    url: str | None = Field(
+        default=None,
+        description="NVIDIA's repository (CUDA and DCGM too), with {os} and {arch} filled in; otherwise its owner's",
     )
     key: str | None = Field(
-        default=None, description="its signing key as ASCII text; without one no repository is added"
+        default=None, description="its signing key as ASCII text; without one the node must know the repository already"
     )
-    key_fingerprints: tuple[str, ...] = Field(
-        default=(FINGERPRINT,), description="of every primary key in that text; Debian 13's repository has another"
+    key_fingerprints: tuple[str, ...] | None = Field(
+        default=None,
+        description="of every primary key in that text; otherwise those that the catalog has for this system",
     )
 
     def builds(self, ctx: Context) -> tuple[str, ...]:
@@ -111,7 +106,7 @@ class OpenKernelModules(Role):
             boot_scoped=True,
         )
         places = {"os": ctx.spec.os.replace(".", ""), "arch": VENDOR_ARCH[ctx.platform.arch]}
-        yield from vendor_repository("open_kernel_modules", "driver-repository", self, "./", places)
+        yield from vendor_repository(ctx, "cuda", "driver-repository", self, places)
         lock = self._lock(ctx, packages)
         if lock is not None:
             yield lock

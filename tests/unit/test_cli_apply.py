@@ -24,7 +24,7 @@ from provision.cli.apply_view import conclude
 from provision.cli.engine import FULL, INTERRUPTED, LOG, PACKAGED_DEPLOY, follow, pyinfra_command
 from provision.cli.exits import Exit
 from provision.cli.progress import LiveView, PlainView, at_work, progress_words, sentence
-from provision.cli.summary import REBOOT, Event, NodeReport, Outcome, by_role, operations, report, reports
+from provision.cli.summary import REBOOT, Event, NodeReport, Operation, Outcome, by_role, operations, report, reports
 from provision.ledger import Ledger
 from provision.model import LedgerEntry
 
@@ -138,6 +138,33 @@ class TestSummary:
 def test_exit_code(engine: int, outcomes: list[Outcome], dry: bool, code: Exit) -> None:
     found = [NodeReport(node=f"n{number}", outcome=outcome) for number, outcome in enumerate(outcomes)]
     assert exit_code(engine, found, dry) is code
+
+
+REFUSED = NodeReport(node="a", outcome="failed", wrong_input=True)
+CONVERGED = NodeReport(node="b", outcome="converged")
+CHANGED = CONVERGED.model_copy(update={"operations": (Operation(role="r", resource="x", seconds=1),)})
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ([REFUSED], Exit.WRONG_INPUT),
+        ([REFUSED, CONVERGED], Exit.WRONG_INPUT),
+        ([REFUSED, CHANGED], Exit.FAILED),
+        ([REFUSED, NodeReport(node="c", outcome="unreachable")], Exit.FAILED),
+        ([CONVERGED, NodeReport(node="c", outcome="failed")], Exit.FAILED),
+    ],
+)
+def test_a_refused_declaration_is_wrong_input_where_no_machine_was_touched(found: list[NodeReport], code: Exit) -> None:
+    assert exit_code(1, found, dry=False) is code
+
+
+def test_a_refusal_tells_whether_the_declaration_is_at_fault() -> None:
+    told = [
+        {"at": 1.0, "event": "refused", "node": "a", "reason": "no repository", "input": is_input}
+        for is_input in (True, False)
+    ]
+    assert [report("a", [event]).wrong_input for event in told] == [True, False]
 
 
 class TestWords:

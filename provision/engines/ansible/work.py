@@ -9,7 +9,7 @@ from provision.engines.ansible import run
 from provision.engines.ansible.kept import Kept, kept
 from provision.engines.events import Events, read
 from provision.engines.link import Lost, Unanswered
-from provision.engines.node import Node
+from provision.engines.node import DECLARED, Node
 from provision.engines.render import Sender
 from provision.ledger import controller
 from provision.model import NodeSpec, Plan
@@ -93,4 +93,4 @@ class Work:
         node = self.node.name
         if isinstance(error.__cause__, Lost) and not any(event["node"] == node for event in read(self.events.folder)):
             return
-        self.events.write("refused", node, reason=str(error))
+        self.events.write("refused", node, reason=str(error), input=isinstance(error, DECLARED))

@@ -133,7 +133,7 @@ def converge(roles: Sequence[str] | None = None) -> None:
         snapshot = node.read()
         step = node.next(snapshot)
     except (*EXPECTED, AtWork) as error:
-        refuse(name="provision | not begun", node=host.name, reason=str(error), events=run.events)
+        refuse(name="provision | not begun", node=host.name, error=error, events=run.events)
         return
     _tell_drift(node, snapshot, step)
     if isinstance(step, Done):

@@ -15,6 +15,7 @@ from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from provision.engines.events import Events
+from provision.engines.node import DECLARED
 from provision.engines.pyinfra.connection import LOST, SHELL, Denied, insist_on_end
 from provision.engines.pyinfra.node import Node
 from provision.engines.render import apply_program
@@ -80,27 +81,27 @@ def carry_out(node: Node, due: Due, together: Sequence[Due] = ()) -> Generator[P
 
 
 @operation(is_idempotent=False)
-def refuse(node: str, reason: str, events: Events) -> Generator[PyinfraCommand]:
+def refuse(node: str, error: Exception, events: Events) -> Generator[PyinfraCommand]:
     """Fail one host with a sentence, and leave the others alone: an exception in deploy.py would stop them all.
 
     + node: the host
-    + reason: what happened, the evidence, what to do next
+    + error: what happened, the evidence, what to do next
     + events: the run's events
     """
-    yield refusal(node, reason, events)
+    yield refusal(node, str(error), events, is_input=isinstance(error, DECLARED))
 
 
-def refusal(node: str, reason: str, events: Events) -> FunctionCommand:
-    """The command that fails one host with a sentence."""
+def refusal(node: str, reason: str, events: Events, is_input: bool = False) -> FunctionCommand:
+    """The command that fails one host with a sentence; `is_input`: what was declared of it is at fault."""
 
     def tell(state: State, host: Host) -> bool:  # noqa: ARG001 - pyinfra passes both by name
-        return told_refused(host, node, reason, events)
+        return told_refused(host, node, reason, events, is_input)
 
     return FunctionCommand(tell, (), {})
 
 
-def told_refused(host: Host, node: str, reason: str, events: Events) -> bool:
+def told_refused(host: Host, node: str, reason: str, events: Events, is_input: bool = False) -> bool:
     """Tell the run's events and whoever looks on why a node is not brought on. False: pyinfra's word for a failure."""
-    events.write("refused", node, reason=reason)
+    events.write("refused", node, reason=reason, input=is_input)
     host.log_styled(reason, fg="red")
     return False
