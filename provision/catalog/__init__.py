@@ -8,7 +8,7 @@ from provision.catalog.cuda import CudaCompat, CudaError, CudaMajor, CudaToolkit
 from provision.catalog.doca import DocaPrebuilt, DocaProfile, DocaRelease
 from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, DriverPackages, Modules
 from provision.catalog.gpus import Capability, Fabric, Gpu, find_gpus
-from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
+from provision.catalog.kernels import Kernel, KernelArgumentRule, KernelDocaPair, KernelDriverPair
 from provision.catalog.load import load
 from provision.catalog.packages import ComponentPackages, PackagedComponent
 from provision.catalog.repositories import VendorRepository, find_repository
@@ -39,6 +39,7 @@ __all__ = [
     "Gpu",
     "HostCompiler",
     "Kernel",
+    "KernelArgumentRule",
     "KernelDocaPair",
     "KernelDriverPair",
     "Modules",

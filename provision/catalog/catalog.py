@@ -11,7 +11,7 @@ from provision.catalog.cuda import CudaCompat, CudaError, CudaMajor, CudaToolkit
 from provision.catalog.doca import DocaPrebuilt, DocaProfile, DocaRelease
 from provision.catalog.drivers import DriverBranch, DriverIssue, DriverNames, DriverPackages
 from provision.catalog.gpus import Capability, Gpu
-from provision.catalog.kernels import Kernel, KernelDocaPair, KernelDriverPair
+from provision.catalog.kernels import Kernel, KernelArgumentRule, KernelDocaPair, KernelDriverPair
 from provision.catalog.packages import ComponentPackages
 from provision.catalog.repositories import VendorRepository
 from provision.catalog.row import Row, Source
@@ -35,6 +35,7 @@ class Catalog(Frozen):
     sources: dict[str, Source]
     operating_systems: tuple[OperatingSystem, ...]
     kernels: tuple[Kernel, ...]
+    kernel_arguments: tuple[KernelArgumentRule, ...]
     driver_packages: tuple[DriverPackages, ...]
     driver_names: tuple[DriverNames, ...]
     component_packages: tuple[ComponentPackages, ...]

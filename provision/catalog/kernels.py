@@ -7,6 +7,17 @@ from provision.catalog.row import Row
 from provision.model.spec import Arch
 
 
+class KernelArgumentRule(Row):
+    """What words of the kernel's command line mean together."""
+
+    repeats: tuple[str, ...] = ()
+    """Names (shell patterns) of which every word counts."""
+    words: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    """Words of another name that say the contrary of any of `words`."""
+    text: str = ""
+
+
 class Kernel(Row):
     """One flavour of a distribution's kernel on one architecture."""
 

@@ -17,6 +17,7 @@ from provision.catalog.versions import branch_of
 
 ALIASES = {
     "branch": "driver_branches",
+    "argument": "kernel_arguments",
     "capability": "capabilities",
     "cdi": "cdi_runtimes",
     "combo": "combinations",

@@ -129,12 +129,15 @@ def arrange(boot: Iterable[Entry]) -> tuple[Entry, ...]:
     """
     entries = tuple(boot)
     opening = tuple(takewhile(lambda e: isinstance(e.resource, (Gate, Manual)), entries))
-    return opening + tuple(sorted(entries[len(opening) :], key=lambda e: _turn(e.resource)))
+    rest = entries[len(opening) :]
+    return (*opening, *sorted(rest, key=lambda e: _turn(e.resource)))
 
 
 def _turn(resource: Resource) -> int:
-    """0: what package scripts and the package manager read. 1: the transaction. 2: what may need what it brings."""
+    """-1: asked first. 0: what package scripts and the package manager read. 1: the transaction. 2: all the rest."""
     match resource:
+        case Gate(opening=True):
+            return -1
         case File() | Directory() | Repository() | KernelArguments():
             return 0
         case Module(boot_scoped=boot_scoped, loaded=loaded):

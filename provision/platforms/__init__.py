@@ -7,6 +7,7 @@ from functools import cache
 
 from provision.catalog import Catalog, load
 from provision.platforms.carriers import Carried, carried
+from provision.platforms.command_line import contradictions
 from provision.platforms.components import (
     FABRIC_PARTS,
     Component,
@@ -32,6 +33,7 @@ __all__ = [
     "Ubuntu",
     "VersionLock",
     "carried",
+    "contradictions",
     "packages_of",
     "platform_for",
     "platform_of",

@@ -9,9 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from provision.model import Package
+from provision.catalog import KernelArgumentRule
+from provision.model import KernelArgument, Package
 from provision.model.places import STATE
-from provision.platforms import apt, boot, dkms, module_files, pins, ready, signing, simulation, symbols, updates
+from provision.platforms import (
+    apt,
+    boot,
+    command_line,
+    dkms,
+    module_files,
+    pins,
+    ready,
+    signing,
+    simulation,
+    symbols,
+    updates,
+)
 from provision.platforms.platform import NodeFile, Platform, VersionLock
 
 LOCK_PATIENCE = 300
@@ -65,6 +78,9 @@ class AptFamily(Platform):
 
     def can_be_tried(self, release: str) -> str:
         return boot.can_be_tried(release)
+
+    def boot_settings_agree(self, arguments: Sequence[KernelArgument], rules: Sequence[KernelArgumentRule]) -> str:
+        return command_line.agrees(arguments, rules)
 
     def prune_kernels(self, release: str, keep: int) -> str:
         return boot.prune(release, keep)

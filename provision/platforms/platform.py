@@ -12,12 +12,13 @@ from provision.catalog import (
     DriverNames,
     DriverPackages,
     Kernel,
+    KernelArgumentRule,
     Modules,
     OperatingSystem,
     branch_of,
     matches_pin,
 )
-from provision.model import NodeSpec, Package
+from provision.model import KernelArgument, NodeSpec, Package
 from provision.model.spec import Arch
 
 PULL_A_DRIVER = ("nvidia-driver", "nvidia-driver-[0-9]*", "nvidia-headless-[0-9]*", "cuda-drivers*", "nvidia-open")
@@ -224,6 +225,10 @@ class Platform(ABC):
     @abstractmethod
     def can_be_tried(self, release: str) -> str:
         """Test: the boot loader can start a kernel once, and forget it."""
+
+    @abstractmethod
+    def boot_settings_agree(self, arguments: Sequence[KernelArgument], rules: Sequence[KernelArgumentRule]) -> str:
+        """Test: no kernel argument in the boot loader's own settings on the node contradicts these."""
 
     @abstractmethod
     def prune_kernels(self, release: str, keep: int) -> str:

@@ -10,7 +10,8 @@ from pydantic import Field, StringConstraints
 
 from provision.catalog import find_gpus, load
 from provision.model import BootEntry, Derived, File, Gate, KernelArgument, KernelArguments, Packages, Resource
-from provision.planning import Context, Role, boot_files
+from provision.planning import Context, NoPlan, Role, boot_files
+from provision.platforms import contradictions
 
 # What NVIDIA asks for on Grace, with who says so. Read 2026-11-20 and 2026-11-21.
 COHERENT = (
@@ -65,12 +66,24 @@ class Kernel64k(Role):
             "that cannot forget a one-time entry would start a bad kernel again and again",
             needs=("boot",),
             precondition=True,
+            opening=True,
         )
+        arguments = self._arguments(ctx)
+        if arguments:
+            yield Gate(
+                name="boot-settings-agree",
+                test=ctx.platform.boot_settings_agree(arguments, load().kernel_arguments),
+                expect="no kernel argument in GRUB's own settings contradicts the plan's",
+                remedy="Take the word out of the file that is named, then run again; or, where the plan's is one of "
+                "kernel_64k_arguments, take that one out of the inventory",
+                needs=("boot",),
+                precondition=True,
+                opening=True,
+            )
         lock = ctx.platform.kernel_lock()
         yield File(name="kernel-lock", path=lock.path, content=lock.content)
         for name, file in ctx.platform.trial_files(release, self.trial_minutes * 60).items():
             yield File(name=name, path=file.path, content=file.content, mode=file.mode, needs=("boot",))
-        arguments = tuple(self._arguments(ctx))
         if arguments:
             yield KernelArguments(name="kernel-arguments", arguments=arguments)
         packages = (*ctx.platform.kernel_packages(release), *(ctx.platform.kernel_tools(release) if self.tools else ()))
@@ -94,7 +107,14 @@ class Kernel64k(Role):
                 after="kernel",
             )
 
-    def _arguments(self, ctx: Context) -> Iterator[KernelArgument]:
+    def _arguments(self, ctx: Context) -> tuple[KernelArgument, ...]:
+        """In the order of the command line, none twice. Raises: NoPlan, where two say contrary things."""
+        wanted = tuple({argument.word: argument for argument in self._wanted(ctx)}.values())
+        if told := "; ".join(contradictions(wanted, load().kernel_arguments)):
+            raise NoPlan(f"kernel_64k_arguments: {told}. Leave out what is not meant")
+        return wanted
+
+    def _wanted(self, ctx: Context) -> Iterator[KernelArgument]:
         if ctx.spec.gpu and any(gpu.coherent for gpu in find_gpus(load().gpus, ctx.spec.gpu)):
             yield from COHERENT
             if "cdmm" not in ctx.spec.features:
