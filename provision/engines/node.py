@@ -78,7 +78,7 @@ class Node:
         self.planned: Planned | None = None
 
     def plan(self) -> Planned:
-        """The plan: versions from the node's kept first reading, hardware from its last. Raises: Refused, NoFit, NoPlan."""
+        """The plan: versions from its kept first reading, hardware from its last. Raises: Refused, NoFit, NoPlan."""
         if self.planned is None:
             self.planned = self._kept_plan() or self._fresh_plan()
         return self.planned

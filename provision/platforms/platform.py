@@ -371,7 +371,7 @@ class Platform(ABC):
         with_driver: those of NVIDIA's own driver packages too.
         """
         theirs = [name for row in self.components if row.repository != "archive" for name in row.packages]
-        driver = [n for row in self.names for n in (*_flat(row.kernel.values()), *row.user)] if with_driver else []
+        driver = [name for row in self.names for name in _parts(row)] if with_driver else []
         # DOCA's profiles have no more than their prefix in common.
         names = (name.replace("{profile}", "doca-*") for name in (*theirs, *driver))
         return tuple(dict.fromkeys(re.sub(r"\{[a-z]+\}", "*", name) for name in names))
@@ -450,3 +450,10 @@ def _tools(row: Kernel) -> tuple[str, ...]:
 
 def _flat(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(name for group in groups for name in group)
+
+
+def _parts(row: DriverNames) -> tuple[str, ...]:
+    """What every part of a driver is called in NVIDIA's repository."""
+    beside = (row.user, row.persistenced, row.fabricmanager, row.imex, row.nscq, row.nvsdm, row.nvlsm)
+    pinning = () if row.pinning is None else (row.pinning,)
+    return (*_flat(row.kernel.values()), *_flat(beside), *pinning)
