@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from provision.model import Derived, File, Gate, GpuSetting, Package, Packages, Resource, Unit
+from provision.model import Derived, File, Gate, GpuSetting, Module, Package, Packages, Resource, Unit
 from provision.planning import Context, NoPlan, Role
 from provision.platforms import FABRIC_PARTS, Component, packages_of
 
@@ -70,6 +70,28 @@ MANAGED = """state=$(systemctl is-active nvidia-fabricmanager.service) || :
 echo "the fabric manager is $state"
 [ "$state" = active ]
 """
+
+
+FABRIC_UNIT = "nvidia-fabricmanager.service"
+
+# The packaged unit waits for the target that wants it, and is then not started at boot: the line is left out, which no
+# drop-in can do (Azure/azhpc-images 8e9d055f, components/install_nvidia_fabric_manager.sh; azhpc-images#365).
+FABRIC_AT_BOOT = f"""\
+for packaged in /usr/lib/systemd/system /lib/systemd/system; do
+    [ ! -e "$packaged/{FABRIC_UNIT}" ] || break
+done
+own=/etc/systemd/system/{FABRIC_UNIT}
+rm -f "$own"
+if grep -qs '^After=multi-user.target' "$packaged/{FABRIC_UNIT}"; then
+    sed '/^After=multi-user.target/d' "$packaged/{FABRIC_UNIT}" >"$own.new"
+    mv -f "$own.new" "$own"
+fi
+systemctl daemon-reload
+"""
+
+# On NVLink 5 the fabric manager talks to the switches through the subnet manager, and that through InfiniBand's
+# management datagrams (NVIDIA/gpu-driver-container 06a208c, ubuntu24.04/nvidia-driver, read 2026-11-21).
+DATAGRAMS = "ib_umad"
 
 
 class CudaDrivers(Role):
@@ -163,8 +185,15 @@ class CudaDrivers(Role):
             yield Unit(name="imex-daemon", unit="nvidia-imex.service", needs=ON_GPU, after="driver")
         if "fabricmanager" not in fabric:
             return
+        if fabric.startswith("nvlsm"):
+            yield Module(name="fabric-datagrams", module=DATAGRAMS, loaded=True, boot_scoped=True)
         if self._known(ctx, "fabricmanager"):
-            yield Unit(name="fabric-daemon", unit="nvidia-fabricmanager.service", needs=ON_GPU, after="driver")
+            yield Derived(
+                name="fabric-at-boot",
+                inputs=("driver-packages", f"/usr/lib/systemd/system/{FABRIC_UNIT}"),
+                command=FABRIC_AT_BOOT,
+            )
+            yield Unit(name="fabric-daemon", unit=FABRIC_UNIT, needs=ON_GPU, after="driver")
         yield Gate(
             name="fabric-managed",
             test=(SWITCHES if fabric == "fabricmanager" else "") + MANAGED,

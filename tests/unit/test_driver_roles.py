@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,57 @@ class TestUserHalf:
         names = packages(plan(arch=arch, gpu=gpu, driver_repository="cuda", driver=BRANCH), "driver-packages")
         assert set(wanted) <= set(names)
         assert not [name for name in names for other in others if other in name]
+
+    @pytest.mark.parametrize("repository", ["archive", "cuda"])
+    @pytest.mark.parametrize(
+        ("gpu", "arch", "seen"),
+        [
+            ("GH200", "aarch64", set()),
+            ("GB200", "aarch64", {"imex"}),
+            ("H100", "x86_64", {"fabricmanager", "nscq"}),
+            ("L40S", "x86_64", set()),
+            ("B200", "x86_64", {"fabricmanager", "nscq", "nvlsm", "nvsdm"}),
+        ],
+    )
+    def test_every_part_of_a_fabric_is_there_where_the_hardware_has_it_and_at_the_drivers_version(
+        self, gpu: str, arch: str, seen: set[str], repository: str
+    ) -> None:
+        """As far as the declaration tells: of an H100, the bus says whether it is on a board with switches."""
+        made = plan(arch=arch, gpu=gpu, driver_repository=repository, driver=BRANCH)
+        resource = made.by_name["driver-packages"].resource
+        assert isinstance(resource, Packages)
+        parts = {
+            part: p.version
+            for p in resource.packages
+            for part in ("fabricmanager", "imex", "nscq", "nvlsm", "nvsdm")
+            if part in p.name
+        }
+        known = seen - ({"nvlsm", "nvsdm"} if repository == "archive" else set())
+        assert set(parts) == known
+        refused = plan(arch=arch, gpu=gpu, driver_repository=repository, driver=BRANCH, fabricmanager=False)
+        assert not {"fabric-daemon", "fabric-managed", "fabric-datagrams"} & set(refused.by_name)
+        (driver,) = {p.version for p in resource.packages if p.name.startswith("libnvidia-compute")}
+        assert {version for part, version in parts.items() if part != "nvlsm"} <= {driver}
+        assert ("fabric-datagrams" in made.by_name) == ("nvlsm" in seen)
+
+    @pytest.mark.parametrize("waits", [True, False])
+    def test_a_fabric_manager_that_waits_for_the_target_that_wants_it_is_started_at_boot(
+        self, waits: bool, tmp_path: Path
+    ) -> None:
+        made = plan(arch="x86_64", gpu="H100", driver_repository="cuda", driver=BRANCH)
+        program = made.by_name["fabric-at-boot"].resource
+        assert isinstance(program, Derived)
+        packaged, own = tmp_path / "usr/lib/systemd/system", tmp_path / "etc/systemd/system"
+        for folder in (packaged, own):
+            folder.mkdir(parents=True)
+        line = "After=multi-user.target\n" if waits else ""
+        (packaged / "nvidia-fabricmanager.service").write_text(f"[Unit]\nAfter=network-online.target\n{line}")
+        text = program.command.replace(" /lib/", f" {tmp_path}/lib/").replace(" /usr/lib/", f" {tmp_path}/usr/lib/")
+        text = text.replace("own=/etc/", f"own={tmp_path}/etc/").replace("systemctl", "true")
+        subprocess.run(["sh", "-euc", text], check=True)
+        written = own / "nvidia-fabricmanager.service"
+        assert written.exists() is waits
+        assert not waits or written.read_text() == "[Unit]\nAfter=network-online.target\n"
 
     def test_imex_starts_only_where_its_nodes_are_told(self) -> None:
         assert "imex-daemon" not in plan(gpu="GB200").by_name
