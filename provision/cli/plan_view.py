@@ -105,7 +105,7 @@ def what(resource: Resource) -> str:
         case BootEntry(release=release):
             return f"{release} starts by default"
         case Derived(inputs=inputs):
-            return f"from {', '.join(inputs)}"
+            return f"from {', '.join(inputs)}" if inputs else "from what is there"
         case Gate(expect=expect) | Manual(title=expect):
             return expect
         case Repository(uris=uris, suites=suites, components=components):

@@ -35,6 +35,7 @@ from provision.model import (
     refusals,
 )
 from provision.planning.features import check_features
+from provision.planning.leftovers import without_leftovers
 from provision.planning.order import check_order, in_order, order
 from provision.planning.other_modules import hands_off
 from provision.planning.role import Context, NoPlan, Role
@@ -57,7 +58,7 @@ def plan(ctx: Context, rooms: dict[str, Room]) -> Plan:
     in_turn = names if declared is None else sorted(names, key=declared.index)
     roles = {name: instance(rooms[name], ctx.spec.variables.get(name, {})) for name in in_turn}
     check_features(ctx.spec, roles.values())
-    return build(ctx, in_order(roles) if declared is None else roles)
+    return without_leftovers(build(ctx, in_order(roles) if declared is None else roles), ctx.platform)
 
 
 def is_wanted(name: str, room: Room, spec: NodeSpec) -> bool:

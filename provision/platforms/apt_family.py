@@ -17,6 +17,7 @@ from provision.platforms import (
     boot,
     command_line,
     dkms,
+    leftovers,
     module_files,
     pins,
     ready,
@@ -26,13 +27,16 @@ from provision.platforms import (
     updates,
 )
 from provision.platforms.platform import NodeFile, Platform, VersionLock
+from provision.platforms.settings import KEYRINGS, SOURCES
 
 LOCK_PATIENCE = 300
 """Seconds that a bring-up waits for another package manager: a first unattended upgrade takes minutes."""
 
-PREFERENCES = "/etc/apt/preferences.d/provision-driver"
+PINS = "/etc/apt/preferences.d"
 
-KERNEL_PREFERENCES = "/etc/apt/preferences.d/provision-kernel"
+PREFERENCES = f"{PINS}/provision-driver"
+
+KERNEL_PREFERENCES = f"{PINS}/provision-kernel"
 
 LEDGER = f"{STATE}/ledger"
 
@@ -45,9 +49,7 @@ class AptFamily(Platform):
         return VersionLock(PREFERENCES, pins.preferences(pins.pins(packages)))
 
     def lock_of(self, component: str, packages: Sequence[Package], never: Mapping[str, str]) -> VersionLock:
-        return VersionLock(
-            f"/etc/apt/preferences.d/provision-{component}", pins.preferences(pins.pins(packages, never))
-        )
+        return VersionLock(f"{PINS}/provision-{component}", pins.preferences(pins.pins(packages, never)))
 
     def fetch_offers(self) -> str:
         return apt.update(LOCK_PATIENCE)
@@ -110,6 +112,18 @@ class AptFamily(Platform):
 
     def old_ofed_absent(self) -> str:
         return ready.old_ofed_absent()
+
+    def doca_can_become(self, version: str, profiles: Sequence[str]) -> str:
+        return ready.doca_can_become(version, profiles)
+
+    def package_settings(self) -> tuple[str, ...]:
+        return (f"{SOURCES}/provision-*.sources", f"{KEYRINGS}/provision-*.asc", f"{PINS}/provision-*")
+
+    def drop_package_settings(self, keep: Sequence[str]) -> str:
+        return leftovers.drop(self.package_settings(), keep)
+
+    def package_settings_dropped(self, keep: Sequence[str]) -> str:
+        return leftovers.gone(self.package_settings(), keep)
 
     def wait_for_package_locks(self) -> str:
         """Test that nobody else works with packages, asked again until it is so or patience ends."""

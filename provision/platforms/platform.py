@@ -263,6 +263,22 @@ class Platform(ABC):
         """Test: no MLNX_OFED from before DOCA-OFED is installed."""
 
     @abstractmethod
+    def doca_can_become(self, version: str, profiles: Sequence[str]) -> str:
+        """Test: none of DOCA's `profiles` is installed, or at a version over which the vendor installs this one."""
+
+    @abstractmethod
+    def package_settings(self) -> tuple[str, ...]:
+        """Patterns of the files in which resources tell the package manager of sources and versions."""
+
+    @abstractmethod
+    def drop_package_settings(self, keep: Sequence[str]) -> str:
+        """Take away all files of `package_settings` but those of `keep`."""
+
+    @abstractmethod
+    def package_settings_dropped(self, keep: Sequence[str]) -> str:
+        """Test: of `package_settings` there are only those of `keep`."""
+
+    @abstractmethod
     def wait_for_package_locks(self) -> str:
         """Test: nobody else works with packages; asked again until it is so or patience ends."""
 

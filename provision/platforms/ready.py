@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provision.platforms.shell import program
 
 
@@ -40,3 +42,32 @@ esac
 echo "no MLNX_OFED${told:+; ofed_info says $told}"
 """
     return program(body)
+
+
+def doca_can_become(version: str, profiles: Sequence[str]) -> str:
+    """Test: no DOCA-OFED is installed, or one over which DOCA-OFED `version` may be installed.
+
+    One older than 2.6 must be taken off whole first; from 2.6 on it is upgraded (docs.nvidia.com, DOCA-Host
+    Installation, an excerpt read 2026-11-20). A way back to an older one was not read, so it is refused alike.
+
+    Args:
+        version: what the plan has, or the beginning of it (`2.9`).
+        profiles: DOCA's metapackages, which bear its version.
+    """
+    body = """\
+installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}|${Version}\\n' $profiles 2>/dev/null |
+    awk -F '|' 'substr($1, 2, 1) == "i" { print $2, $3 }') || :
+[ -n "$installed" ] || { echo 'no DOCA-OFED is installed'; exit 0; }
+printf '%s\\n' "$installed" | {
+    while read -r name whole; do
+        have=${whole#*:}
+        have=${have%%-*}
+        case $have in "$version" | "$version".*) continue ;; esac
+        ! dpkg --compare-versions "$have" lt 2.6 || die "$name $whole is installed, which cannot be upgraded"
+        ! dpkg --compare-versions "$have" gt "$version" || die "$name $whole is installed, newer than $version"
+    done
+    printf '%s\\n' "$installed" | tr '\\n' ';'
+    echo
+}
+"""
+    return program(body, version=version, profiles=" ".join(profiles))

@@ -82,6 +82,7 @@ class DocaOfed(Role):
         if self.profile == "inbox":
             yield from _inbox(ctx)
             return
+        yield _upgradable(ctx)
         yield from self._packages(ctx)
         if self._has_modules():
             yield from self._modules(ctx)
@@ -105,7 +106,7 @@ class DocaOfed(Role):
             name="ofed-packages",
             packages=(*named.packages, *firmware),
             hold=True,
-            metas=tuple(profile.id for profile in load().doca_profiles),
+            metas=_profiles(),
             boot_scoped=True,
         )
 
@@ -171,3 +172,20 @@ def _inbox(ctx: Context) -> Iterator[Resource]:
 
 def _row(ctx: Context) -> ComponentPackages:
     return next(row for row in ctx.platform.components if (row.component, row.repository) == ("doca", "doca"))
+
+
+def _profiles() -> tuple[str, ...]:
+    return tuple(profile.id for profile in load().doca_profiles)
+
+
+def _upgradable(ctx: Context) -> Gate:
+    version = ctx.stack.version("doca")
+    return Gate(
+        name="ofed-upgradable",
+        test=ctx.platform.doca_can_become(version, _profiles()),
+        expect=f"what is there of DOCA-OFED can be upgraded to {version}",
+        remedy="Take it off as NVIDIA's guide to DOCA-Host says: `apt-get purge` every package of doca, flexio and "
+        "dpa-*, then `/usr/sbin/ofed_uninstall.sh --force` and `apt-get autoremove`; reboot and run again. Or keep it: "
+        "declare its version as doca",
+        precondition=True,
+    )
