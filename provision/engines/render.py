@@ -49,6 +49,9 @@ LEASE_WAIT = 150
 PROGRESS = f"{RUN}/progress"
 """What the change that runs is at: for an engine that gets a command's output only when it has ended."""
 
+TOLD = """!/[;{}`]|&&|[|][|]| -[a-zA-Z].* -[a-zA-Z]/ && NF { told = $0 } END { print told }"""
+"""awk: the last line that is no command: a module's link steps are long lines of shell between kbuild's own words."""
+
 TAIL = 25
 """Lines of a failed change's log that are shown."""
 
@@ -352,7 +355,7 @@ def _progress(resource: Resource, sender: Sender, log: str) -> str:
     node = f"{quote(sender.node)} {quote(resource.name)}"
     return f"""(
 while sleep 2 >/dev/null 2>&1; do
-  line=$(tail -q -n 1 {watched} 2>/dev/null | tail -n 1 | tr '\\t' ' ' | tr -cd '[:print:]' | cut -c1-160)
+  line=$(tail -q -n 50 {watched} 2>/dev/null | awk {quote(TOLD)} | tr '\\t' ' ' | tr -cd '[:print:]' | cut -c1-160)
   lines=$(cat {watched} 2>/dev/null | wc -l)
   seconds=$(($(date +%s) - begun))
   printf '@progress\\t%s\\t%s\\t%s\\t%s\\t%s\\n' {node} "$seconds" "$lines" "$line" >{PROGRESS}

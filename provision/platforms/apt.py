@@ -240,7 +240,8 @@ check() {
 wait_for_locks
 hold_back
 configure
-resolve || { refresh && resolve; } || die "$problem"
+resolve || { refresh && resolve; } || die "$problem. Versions are as they were chosen when this archive was first" \\
+    'read: where it has dropped one since, `provision apply --refresh` chooses anew'
 reinstall
 if [ -n "$due" ]; then
     fetch || again_with_fresh_lists || failed "apt cannot get${wanted}${problem:+; $problem}"

@@ -172,11 +172,17 @@ class VerifySession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         """A node that went away while it was asked is not a node that differs."""
-        host = _host(item)
-        if host is not None and call.excinfo is not None and _is_lost(call.excinfo.value) and (why := _silence(host)):
+        host, error = _host(item), call.excinfo.value if call.excinfo is not None else None
+        lost = error is not None and _is_lost(error)
+        why = _silence(host) if host is not None and lost else ""
+        if host is not None and why:
             self._unreached[self._node(host)] = why
             item.user_properties.append(("unknown", why))
-        return (yield)
+        report = yield
+        if error is not None and lost:
+            # In words: of itself, pytest shows testinfra's object and its own way through the check.
+            report.longrepr = why or f"a command of this check ended with exit code 255: {_said(error)}"
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -222,8 +228,11 @@ def _is_lost(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(error.args) and isinstance(error.args[0], CommandResult)
 
 
-def _said(error: RuntimeError) -> str:
-    return error.args[0].stderr.strip() if _is_lost(error) else str(error)
+def _said(error: BaseException) -> str:
+    if not _is_lost(error):
+        return str(error)
+    result: CommandResult = error.args[0]
+    return (result.stderr.strip() or result.stdout.strip())[-300:] or "without a word"
 
 
 def _params(item: pytest.Item) -> dict[str, Any]:

@@ -143,7 +143,10 @@ READS_CDI = """\
 old=
 while read -r engine first; do
     command -v "$engine" >/dev/null || continue
-    is=$("$engine" --version 2>/dev/null | grep -oE '[0-9]+\\.[0-9]+\\.[0-9]+' | head -n 1)
+    told=$(timeout -k 1 10 "$engine" --version 2>/dev/null) || [ $? != 124 ] || {{
+        old="$old $engine (it does not tell its version within 10 s)"; continue
+    }}
+    is=$(printf '%s\\n' "$told" | grep -oE '[0-9]+\\.[0-9]+\\.[0-9]+' | head -n 1)
     [ -n "$is" ] || continue
     [ "$(printf '%s\\n' "$first" "$is" | sort -V | head -n 1)" = "$first" ] || old="$old $engine $is (from $first on)"
 done <<'EOF'

@@ -178,6 +178,20 @@ def test_an_installed_package_is_chosen_as_it_is() -> None:
     assert run(apt.chosen([Package(name="dpkg")])).stdout == f"dpkg={installed}\n"
 
 
+def test_a_version_that_the_archive_has_dropped_is_told_with_how_to_choose_anew(tmp_path: Path) -> None:
+    """No package manager is asked: what stands in for it answers as an archive that has a newer version only."""
+    replay(tmp_path, "apt-cache", POLICY.format(installed="(none)", mark="   "))
+    for name in ("apt-get", "apt-mark", "dpkg", "dpkg-query"):
+        replay(tmp_path, name, "")
+    text = apt.transaction([Package(name="libcuda1", version="54.*")]).replace(
+        "/var/lib/provision", f"{tmp_path}/state"
+    )
+    done = run(text.replace("path=$held_back:", f"path={tmp_path}:$held_back:"), tmp_path)
+    assert done.returncode == 1
+    assert "no version of libcuda1 matches 54.*; offered: 55.2-1, 55.1-2, 55.1-1. " in done.stderr
+    assert "`provision apply --refresh` chooses anew" in done.stderr
+
+
 @needs_dpkg
 def test_what_nobody_offers_is_named() -> None:
     result = run(apt.chosen([Package(name="dpkg"), Package(name="no-such-package", version="1-*")]))

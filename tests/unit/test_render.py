@@ -431,6 +431,25 @@ class TestDerived:
         assert seconds.isdigit()
         assert list(node.stamps()) == ["d"]
 
+    @pytest.mark.parametrize(
+        ("log", "told"),
+        [
+            ("  CC [M]  nvidia/nv.o\n", "  CC [M]  nvidia/nv.o"),
+            ("  LD [M]  nvidia.ko\nld -r -m elf_x86_64 -z noexecstack -o nvidia.o @nvidia.mod\n", "  LD [M]  nvidia.ko"),
+            ("  CC [M]  a.o\nset -e;  echo '  LD [M]  a.ko'; ld -r a.o\n", "  CC [M]  a.o"),
+            ("  CC [M]  a.o\n{ echo a; } > .a.cmd\n\n", "  CC [M]  a.o"),
+            ("  CC [M]  a.o\n./scripts/mod/modpost -m -o Module.symvers -T order\n", "  CC [M]  a.o"),
+            ("Setting up libc-bin (2.36-9+deb12u4) ...\n", "Setting up libc-bin (2.36-9+deb12u4) ..."),
+            ("Get:1 http://deb.debian.org/debian bookworm/main amd64 a amd64 1.2 [3,000 B]\n",
+             "Get:1 http://deb.debian.org/debian bookworm/main amd64 a amd64 1.2 [3,000 B]"),
+            ("gcc-12 -c -o a.o a.c\n", ""),
+            ("", ""),
+        ],
+    )  # fmt: skip
+    def test_progress_is_what_a_build_says_of_itself_and_no_command(self, node: Node, log: str, told: str) -> None:
+        done = subprocess.run(["awk", render.TOLD], input=log, capture_output=True, text=True, check=True)
+        assert done.stdout.rstrip("\n") == told
+
     def test_what_it_made_is_on_the_disk_before_its_stamp_is(self, node: Node) -> None:
         made = node.path("made")
         wanted = plan([Derived(name="d", inputs=(), command=f"echo made >{made}", outputs=(made,))])

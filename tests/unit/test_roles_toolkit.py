@@ -376,6 +376,15 @@ class TestContainerToolkit:
         assert (code == 0) is holds, told
         assert holds or f"{program} {version} (from {first} on)" in told
 
+    def test_an_engine_that_does_not_answer_holds_nobody_up(self, tmp_path: Path) -> None:
+        gate = named(made("debian12", **self.KEYS).plan)["container-engines-read-cdi"]
+        assert isinstance(gate, Gate)
+        code, told = ran(
+            gate.test.replace("timeout -k 1 10 ", "timeout -k 1 1 "), programs(tmp_path / "bin", podman="sleep 60")
+        )
+        assert code == 1
+        assert "podman (it does not tell its version within 10 s)" in told
+
     def test_the_nvidia_runtime_is_everybodys_where_that_is_declared_and_of_whom_asks_otherwise(self) -> None:
         def told(**variables: bool) -> list[str]:
             plan = named(made("ubuntu24.04", **self.KEYS, variables={"container_toolkit": variables}).plan)

@@ -184,6 +184,37 @@ def test_a_node_that_does_not_answer_is_unknown_not_wrong(project: Project, tmp_
     assert config.exists()
 
 
+GONE = """\
+from testinfra.backend.base import CommandResult
+
+def result(host, stderr):
+    return RuntimeError(CommandResult(backend=host.backend, exit_status=255, command=b"id", _stdout=b"", _stderr=stderr))
+
+def test_a_command_that_says_255(host):
+    raise result(host, b"no such luck")
+
+def test_a_node_that_goes_away(host):
+    def silence(*_arguments):
+        raise result(host, b"Connection timed out")
+
+    host.run = silence
+    raise result(host, b"Connection reset by peer")
+"""
+
+
+def test_a_node_that_goes_away_meanwhile_is_told_of_in_words(project: Project, tmp_path: Path) -> None:
+    inventory = project()
+    write(tmp_path / "roles" / "sample" / "verify.py", GONE)
+    _code, summary, output = run_here(inventory)
+    assert summary is not None
+    told = {check.resource: (check.outcome, check.evidence) for check in summary.checks}
+    assert told["a_command_that_says_255"] == (
+        "fails", "a command of this check ended with exit code 255: no such luck",
+    )  # fmt: skip
+    assert told["a_node_that_goes_away"] == ("unknown", "the node does not answer: Connection timed out")
+    assert "CommandResult(" not in output
+
+
 def test_only_the_nodes_that_are_named_are_asked(project: Project, tmp_path: Path) -> None:
     write(tmp_path / "ssh_config", "Host *\n  ProxyCommand false\n")
     inventory = project(hosts=("a1", "a2"), ssh_config_file="ssh_config")
