@@ -102,8 +102,8 @@ def what(resource: Resource) -> str:
             return f"{path} ({mode})"
         case Unit(unit=unit, enabled=enabled, running=running):
             return f"{unit} {'enabled' if enabled else 'disabled'}, {'running' if running else 'stopped'}"
-        case BootEntry(release=release):
-            return f"{release} starts by default"
+        case BootEntry(release=release, words=words):
+            return f"{release} starts by default" + (f", with {' '.join(words)}" if words else "")
         case Derived(inputs=inputs):
             return f"from {', '.join(inputs)}" if inputs else "from what is there"
         case Gate(expect=expect) | Manual(title=expect):

@@ -123,7 +123,7 @@ class Node:
         self.note(snapshot, "reboot", step.why)
         self.events.write("reboot", self.name, why=step.why, trial=step.trial)
         try:
-            self.link.ask(reboot_program(self.sender, step.why, step.trial))
+            self.link.ask(reboot_program(self.sender, step.why, step.trial, step.words))
         except Unanswered as error:
             raise Refused(f"{self.name}: the reboot could not be ordered: {error}") from error
         except Lost:

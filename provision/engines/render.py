@@ -85,12 +85,15 @@ def apply_program(plan: Plan, due: Due, sender: Sender, together: Sequence[Due] 
     return program("\n".join([_frame(resource, sender), _logged(change, resource, sender)]))
 
 
-def reboot_program(sender: Sender, why: str, trial: str | None) -> str:
-    """Orders a reboot and returns at once; what proves it is another boot_id, read later."""
+def reboot_program(sender: Sender, why: str, trial: str | None, words: Sequence[str] = ()) -> str:
+    """Orders a reboot and returns at once; what proves it is another boot_id, read later.
+
+    `trial` is a kernel to start once, with these words of ours on its command line.
+    """
     lines = [_prologue(sender), _ledger(sender, "reboot", why)]
     if trial is not None:
         # No `||` behind the subshell: `set -e` would have no effect inside it.
-        lines.append(f"( set -eu\n{boot.trial(trial)}\n) >{STATE}/last 2>&1\nrc=$?")
+        lines.append(f"( set -eu\n{boot.trial(trial, words)}\n) >{STATE}/last 2>&1\nrc=$?")
         lines.append(f"if [ $rc != 0 ]; then {_shown(f'{STATE}/last')}; exit 1; fi")
     # Detached, so that the answer is out before sshd goes down, and without the lock.
     lines.append("sync\nsetsid sh -c 'sleep 0.3; systemctl reboot' >/dev/null 2>&1 </dev/null 9>&- &")
@@ -144,8 +147,8 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
                 _enablement(quote(unit), "enable" if enabled else "disable"),
                 f"systemctl {'start' if runs else 'stop'} {quote(unit)}",
             ]
-        case BootEntry(release=release):
-            return [boot.set_default(release)]
+        case BootEntry(release=release, words=words):
+            return [boot.set_default(release, words)]
         case Derived():
             return _derived(plan, resource)
         case Gate():

@@ -93,11 +93,31 @@ class Unit(BaseResource):
     running: bool = True
 
 
+class KernelArgument(Frozen):
+    """One word of the kernel's command line, and who says that it belongs there."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:=/@+%!-]*$")] | None = None
+    """None for a word alone (`quiet`). Only what neither sh nor GRUB's own language takes for something else."""
+    source: Annotated[str, StringConstraints(min_length=1)]
+    """Where this is asked for; no part of the meaning, so better words make nothing due."""
+
+    @property
+    def word(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
+
 class BootEntry(BaseResource):
-    """The kernel that the boot menu starts by default (GRUB, `GRUB_DEFAULT=saved`)."""
+    """What starts by default: a kernel, and our words on its command line (GRUB, `GRUB_DEFAULT=saved`)."""
 
     kind: Literal["boot-entry"] = "boot-entry"
     release: Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+~_-]*$")]
+    arguments: tuple[KernelArgument, ...] = ()
+    """Behind the distribution's own. They are tried like a kernel: until then only the trial's entry has them."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(argument.word for argument in self.arguments)
 
 
 class Derived(BaseResource):
@@ -239,20 +259,6 @@ class ShellSetting(Frozen):
 
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     value: Annotated[str, StringConstraints(pattern=r"^[ !#%-\[\]^_a-~]*$")]
-
-
-class KernelArgument(Frozen):
-    """One word of the kernel's command line, and who says that it belongs there."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-    value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:=/@+%!-]*$")] | None = None
-    """None for a word alone (`quiet`). Only what neither sh nor GRUB's own language takes for something else."""
-    source: Annotated[str, StringConstraints(min_length=1)]
-    """Where this is asked for; no part of the meaning, so better words make nothing due."""
-
-    @property
-    def word(self) -> str:
-        return self.name if self.value is None else f"{self.name}={self.value}"
 
 
 class KernelArguments(BaseResource):

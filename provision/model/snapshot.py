@@ -118,7 +118,7 @@ class Trial(Frozen):
     boot_id: str
     """The boot in which that was ordered: another one means that it has been tried."""
     changed: bool
-    """Its image, its initrd or its menu entry are others now."""
+    """What would be tried is something else now: image, initrd, menu entry (and so the arguments); or it was good."""
 
 
 class StandIns(Frozen):

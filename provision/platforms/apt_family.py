@@ -69,17 +69,20 @@ class AptFamily(Platform):
     def default_kernel(self) -> str:
         return boot.default_release()
 
-    def trial_files(self, release: str, seconds: int) -> Mapping[str, NodeFile]:
+    def trial_files(self, release: str, words: Sequence[str], seconds: int) -> Mapping[str, NodeFile]:
         return {
             "boot-settings": NodeFile("/etc/default/grub.d/zz-provision-boot.cfg", "644", boot.settings()),
-            "trial-entry": NodeFile("/etc/grub.d/42_provision_trial", "755", boot.trial_entry(release)),
+            "trial-entry": NodeFile("/etc/grub.d/42_provision_trial", "755", boot.trial_entry(release, words)),
             "trial-dead-man": NodeFile(
                 "/etc/initramfs-tools/scripts/init-top/provision-trial", "755", boot.dead_man(seconds)
             ),
         }
 
-    def can_be_tried(self, release: str) -> str:
-        return boot.can_be_tried(release)
+    def can_be_tried(self, release: str, words: Sequence[str]) -> str:
+        return boot.can_be_tried(release, words)
+
+    def started_with(self, words: Sequence[str]) -> str:
+        return boot.started_with(words)
 
     def boot_settings_agree(self, arguments: Sequence[KernelArgument], rules: Sequence[KernelArgumentRule]) -> str:
         return command_line.agrees(arguments, rules)

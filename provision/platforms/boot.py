@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from provision.model import digest
 from provision.model.places import STATE
 from provision.platforms import apt
 from provision.platforms.shell import program
 
 TRIAL_WORD = "provision.trial"
-"""On the command line of a kernel that is on trial, and of no other."""
+"""On the command line of a kernel that is on trial, and of no other. Its value tells which arguments are tried."""
 
 TRIAL_ENTRY = "provision-trial"
 """The id of the menu entry that starts a kernel on trial."""
@@ -21,7 +22,10 @@ TRIAL_ENTRY = "provision-trial"
 PANIC_SECONDS, WATCHDOG_SECONDS = 10, 60
 
 RECORD = f"{STATE}/trial"
-"""What was last put on trial: its release, the boot in which that was ordered, and a fingerprint of its files."""
+"""What was last put on trial: its release, the boot in which that was ordered, and a fingerprint of it, or `good`."""
+
+ARGUMENTS = "/etc/default/grub.d/zz-provision-kernel-arguments.cfg"
+"""The words that every kernel of the menu gets. There only where there are any, and only words that were proven."""
 
 DEAD_MAN = "/run/provision-trial"
 """Process id of the dead man, who resets a trial that nobody confirms. The initrd writes it, so not in our folder."""
@@ -94,7 +98,8 @@ other_images() {
 }
 """
 
-# One line per menu entry: its path by id, by title and by number (GRUB takes any of them), and the release it starts.
+# One line per menu entry: its path by id, by title and by number (GRUB takes any of them), the release it starts, and
+# its `linux` command.
 _MENU = """\
 menu=/boot/grub/grub.cfg
 environment=/boot/grub/grubenv
@@ -112,13 +117,17 @@ entries() {
             id[depth] = /menuentry_id_option/ ? quoted(substr($0, index($0, "menuentry_id_option"))) : title[depth]
             number[depth] = count[depth]++ + 0
             count[depth + 1] = 0
-            release = ""
+            release = given = ""
             plain = /^[ \\t]*menuentry/
             next
         }
-        depth && plain && $1 ~ /^linux(16|efi)?$/ && match($2, /vmlinu[xz]-.*/) { release = substr($2, RSTART + 8) }
+        depth && plain && $1 ~ /^linux(16|efi)?$/ && match($2, /vmlinu[xz]-.*/) {
+            release = substr($2, RSTART + 8)
+            given = $0
+            gsub(/[ \\t]+/, " ", given)
+        }
         depth && /^[ \\t]*}[ \\t]*$/ {
-            if (plain) printf "%s\\t%s\\t%s\\t%s\\n", path(id), path(title), path(number), release
+            if (plain) printf "%s\\t%s\\t%s\\t%s\\t%s\\n", path(id), path(title), path(number), release, given
             plain = 0
             depth--
         }' "$menu"
@@ -187,6 +196,57 @@ write_menu() {
     }
     update-grub || die 'update-grub failed'
     [ ! -s "$menu" ] || keep_default
+}
+"""
+
+# The arguments of the default: `$words`, as the drop-in that gives them has them (`$given`).
+_ARGUMENTS = """\
+missing() {
+    read -r line </proc/cmdline
+    for word in $words; do
+        case " $line " in *" $word "*) ;; *) echo "$word"; return 0 ;; esac
+    done
+    return 1
+}
+are_default() {
+    [ "$(cat "$arguments" 2>/dev/null)" = "$given" ]
+}
+# Where no kernel gets words of ours, those of the running kernel prove themselves.
+are_settled() {
+    are_default || { [ ! -e "$arguments" ] && ! missing >/dev/null; }
+}
+"""
+
+# Until the menu has them, the drop-in says so: a cut in between leaves what a rerun takes up again.
+_GIVE = """\
+put() {
+    printf '%s\\n' "$2" >"$1.new"
+    sync "$1.new"
+    mv -f "$1.new" "$1"
+    sync "${1%/*}"
+}
+found_good() {
+    [ -s "$record" ] || return 0
+    read -r tried ordered was <"$record"
+    [ "$tried" != "$release" ] || put "$record" "$tried $ordered good"
+}
+give() {
+    ! reason=$(incompleteness) || die "no boot menu is written: $reason"
+    mkdir -p "${arguments%/*}"
+    put "$arguments" "# Not in the boot menu yet.
+$given"
+    write_menu
+    if [ -n "$given" ]; then
+        line=$(entries | awk -F '\\t' -v entry="$(entry_of "$release")" '$1 == entry { print $5 }')
+        case "$line " in
+        *" $words "*) ;;
+        *) die "the boot menu has no $words: a file behind $arguments sets GRUB_CMDLINE_LINUX_DEFAULT anew" ;;
+        esac
+        put "$arguments" "$given"
+    else
+        rm -f "$arguments"
+    fi
+    sync "${arguments%/*}"
 }
 """
 
@@ -301,24 +361,30 @@ echo "$found"
     return program(_MENU, body)
 
 
-def set_default(release: str) -> str:
-    """Make `release` what GRUB boots by default. Wants GRUB_DEFAULT=saved and an entry for it in the menu.
+def set_default(release: str, words: Sequence[str] = ()) -> str:
+    """Make `release` with these words what GRUB boots by default. Wants GRUB_DEFAULT=saved and an entry in the menu.
 
-    If it is the running kernel, and on trial, that trial is confirmed: the node no longer reboots by itself.
+    If it is the running kernel, and on trial, that trial is confirmed first: the node no longer reboots by itself. Cut
+    anywhere, the node boots what it booted before or what it should, and the same again finishes.
     """
     body = """\
+if [ "$release" = "$(uname -r)" ]; then
+    found_good
+    confirm
+fi
+are_default || give
 set_default "$release"
-echo "$release boots by default: $entry"
-[ "$release" != "$(uname -r)" ] || confirm
+echo "$release boots by default${words:+ with }$words: $entry"
 """
-    return program(_MENU, body, release=release, dead_man=DEAD_MAN)
+    values = {"release": release, "dead_man": DEAD_MAN, "record": RECORD, **_arguments(words)}
+    return program(*_JUDGES, _MENU, _ARGUMENTS, _GIVE, body, **values)
 
 
-def trial(release: str) -> str:
-    """Make GRUB boot `release` once, by its guarded entry. The default is saved first, so that all else ends there.
+def trial(release: str, words: Sequence[str] = ()) -> str:
+    """Make GRUB boot `release` with these words once, by its guarded entry. All else ends in the default, saved first.
 
-    That default is what was saved before, or else the running kernel; it is never `release` itself. What is tried is
-    written down on the node before GRUB is told, so that nobody tries the same again unasked.
+    That default is what was saved before, or else the running kernel; it is `release` only with words that it runs
+    with. What is tried is written down on the node before GRUB is told, so that nobody tries the same again unasked.
     """
     body = """\
 [ -s "$menu" ] || die "there is no boot menu on this node ($menu)"
@@ -326,19 +392,25 @@ def trial(release: str) -> str:
 back=$(saved saved_entry)
 [ -z "$back" ] || back=$(release_of "$back" nothing)
 if [ -z "$back" ] || [ "$back" = "$release" ]; then back=$(uname -r); fi
-[ "$back" != "$release" ] || die "kernel $release cannot be tried: it is the default and runs; nothing to fall back to"
+[ "$back" != "$release" ] || ! are_default ||
+    die "kernel $release cannot be tried: it is the default and runs; nothing to fall back to"
 set_default "$back"
-guarded | grep -qF "/vmlinuz-$release " || die "the boot menu has no guarded entry ($trial_entry) for kernel $release"
+guarded | grep -F "/vmlinuz-$release " | grep -qF " $trial_word;" ||
+    die "the boot menu has no guarded entry ($trial_entry) for kernel $release${words:+ with }$words"
 printf '%s %s %s\\n' "$release" "$(cat /proc/sys/kernel/random/boot_id)" "$(mark "$release")" >"$record.new"
 sync "$record.new"
 mv -f "$record.new" "$record"
-grub-reboot "$trial_entry" && [ "$(saved next_entry)" = "$trial_entry" ] || {
+# With this set, left by a start without initrd that failed, Ubuntu's menu overrules the one-time entry (its 00_header
+# in a grub.cfg of Ubuntu 23.10, read 2026-11-21).
+grub-editenv "$environment" unset initrdfail &&
+    grub-reboot "$trial_entry" && [ "$(saved next_entry)" = "$trial_entry" ] || {
     rm -f "$record"
     die "grub-reboot '$trial_entry' failed: $environment cannot be written"
 }
-echo "the next boot tries $release, once; after that $back"
+echo "the next boot tries $release${words:+ with }$words, once; after that $back"
 """
-    return program(_MENU, _TRIAL, body, release=release, trial_entry=TRIAL_ENTRY, record=RECORD)
+    values = {"release": release, "trial_entry": TRIAL_ENTRY, "trial_word": trial_word(words), "record": RECORD}
+    return program(_MENU, _TRIAL, _ARGUMENTS, body, **values, **_arguments(words))
 
 
 def tried() -> str:
@@ -354,29 +426,72 @@ printf '%s\\t%s\\t%s\\n' "$release" "$boot_id" "$now"
     return program(_MENU, _TRIAL, body, trial_entry=TRIAL_ENTRY, record=RECORD)
 
 
-def can_be_tried(release: str) -> str:
-    """Test: GRUB can start `release` once and forget it; or that kernel runs and is the default already."""
+def can_be_tried(release: str, words: Sequence[str] = ()) -> str:
+    """Test: GRUB can start `release` once and forget it; or that kernel, with its words, runs and is the default."""
     body = """\
-if [ "$(uname -r)" = "$release" ] && [ "$(default_release)" = "$release" ]; then
+if [ "$(uname -r)" = "$release" ] && [ "$(default_release)" = "$release" ] && are_settled; then
     echo "kernel $release runs already"
     exit 0
 fi
 ! cannot_clear || exit 1
 echo 'GRUB can clear a one-time entry here'
 """
-    return program(_MENU, _TRIAL, body, release=release)
+    return program(_MENU, _TRIAL, _ARGUMENTS, body, release=release, **_arguments(words))
 
 
-def settings(arguments: Sequence[str] = ()) -> str:
-    """The text of a drop-in of /etc/default/grub.d: the menu follows a saved entry; kernels get these arguments."""
-    told = [
-        "# Written by provision. A kernel becomes the default only after it has been booted once and found good.",
-        "GRUB_DEFAULT=saved",
-        "GRUB_SAVEDEFAULT=false",
-    ]
-    if arguments:
-        told.append(f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(arguments)}"')
-    return "\n".join(told) + "\n"
+def started_with(words: Sequence[str]) -> str:
+    """Test: every word is on the running kernel's command line, and what boots by default was proven with just these.
+
+    So it fails where the default has words that are not among these, until a trial without them has come up.
+    """
+    body = """\
+! word=$(missing) || { echo "the kernel was started without $word"; exit 1; }
+if are_settled; then
+    echo "started with ${words:-no words of ours}"
+    exit 0
+fi
+read -r line </proc/cmdline
+case " $line " in
+*" $trial_word "*) echo "on trial with ${words:-no words of ours}" ;;
+*) echo "what boots by default has other words than ${words:-none}, and these were not tried"; exit 1 ;;
+esac
+"""
+    return program(_ARGUMENTS, body, trial_word=trial_word(words), **_arguments(words))
+
+
+def trial_word(words: Sequence[str]) -> str:
+    """What a trial with these words has on its command line."""
+    return f"{TRIAL_WORD}={digest(' '.join(words))}"
+
+
+def settings() -> str:
+    """The text of a drop-in of /etc/default/grub.d: the menu follows a saved entry, and starts kernels with initrds.
+
+    Ubuntu's cloud images set GRUB_FORCE_PARTUUID, with which 10_linux writes entries that start a kernel without its
+    initrd and take it only after that has failed: no dead man, and no root on LVM or RAID. Empty is off for 10_linux
+    (its text and such a menu, as published, read 2026-11-21). The whole menu: a default starts as its trial did.
+    """
+    return """\
+# Written by provision. A kernel becomes the default only after it has been booted once and found good.
+GRUB_DEFAULT=saved
+GRUB_SAVEDEFAULT=false
+GRUB_FORCE_PARTUUID=
+"""
+
+
+def arguments(words: Sequence[str]) -> str:
+    """The text of a drop-in of /etc/default/grub.d that gives every kernel these words; empty where there are none.
+
+    In GRUB_CMDLINE_LINUX_DEFAULT, which comes last on the line; recovery entries go without, as a way back in.
+    """
+    if not words:
+        return ""
+    return f'# Written by provision.\nGRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {" ".join(words)}"\n'
+
+
+def _arguments(words: Sequence[str]) -> dict[str, str]:
+    """The values that `_ARGUMENTS` wants."""
+    return {"words": " ".join(words), "arguments": ARGUMENTS, "given": arguments(words).rstrip("\n")}
 
 
 # `boot` returns only when it failed, and so does a `linux` or `initrd` that reads garbage; without `insmod` first, a
@@ -384,9 +499,19 @@ def settings(arguments: Sequence[str] = ()) -> str:
 _ENTRY = """\
 #!/bin/sh
 # Written by provision: the menu entry that starts a kernel on trial, once. It is the distribution's own entry, guarded:
-# whatever cannot be loaded or started ends in a reset, and the default is booted.
+# whatever cannot be loaded or started ends in a reset, and the default is booted. It has arguments of its own: those
+# that every kernel gets from us are taken away.
 [ -e /boot/vmlinuz-{release} ] || exit 0
-for part in /etc/grub.d/10_linux /etc/grub.d/10_linux_zfs; do
+ours=$(
+    GRUB_CMDLINE_LINUX_DEFAULT=
+    [ ! -r {arguments} ] || . {arguments}
+    printf '%s' "$GRUB_CMDLINE_LINUX_DEFAULT"
+)
+line="$GRUB_CMDLINE_LINUX_DEFAULT "
+[ -z "$ours" ] || case $line in *"$ours "*) line="${{line%"$ours "*}} ${{line##*"$ours "}}" ;; esac
+line="${{line}}{given}"
+export GRUB_CMDLINE_LINUX_DEFAULT="${{line% }}"
+entry=$(for part in /etc/grub.d/10_linux /etc/grub.d/10_linux_zfs; do
     [ ! -x "$part" ] || "$part" 2>/dev/null
 done | awk '
     done {{ next }}
@@ -400,18 +525,25 @@ done | awk '
     $1 ~ /^linux(16|efi)?$/ {{ sub(/^[ \\t]*/, ""); print "\\tif " $0 " {words}; then"; next }}
     $1 ~ /^initrd(16|efi)?$/ {{ sub(/^[ \\t]*/, ""); print "\\tif " $0 "; then"; print "\\tboot"; print "\\tfi"; next }}
     /^[ \\t]*}}[ \\t]*$/ {{ print "\\tfi"; print "\\treboot"; print "}}"; done = 1; next }}
-    {{ print }}'
+    {{ print }}')
+# A package's update-grub runs this too, so a bad entry must not make it fail: it is left out, and nothing can be tried.
+if ! told=$(printf '%s\\n' "$entry" | grub-script-check 2>&1); then
+    echo "provision: no entry for a trial of {release}, because GRUB could not read it: $told" >&2
+    exit 0
+fi
+printf '%s\\n' "$entry"
 """
 
 
-def trial_entry(release: str) -> str:
-    """The text of a script of /etc/grub.d that writes the guarded entry of a kernel.
+def trial_entry(release: str, words: Sequence[str] = ()) -> str:
+    """The text of a script of /etc/grub.d that writes the guarded entry of a kernel, with these words of ours only.
 
-    `release` is checked by the model to hold nothing that sh, awk or GRUB takes for something else. `panic=` covers a
-    panic; a hardware watchdog that PID 1 feeds covers a kernel that hangs after PID 1 has started.
+    `release` and `words` are checked by the model to hold nothing that sh, awk or GRUB takes for something else.
+    `panic=` covers a panic; a hardware watchdog that PID 1 feeds covers a kernel that hangs after PID 1 has started.
     """
-    words = f"panic={PANIC_SECONDS} systemd.watchdog_sec={WATCHDOG_SECONDS} {TRIAL_WORD}"
-    return _ENTRY.format(release=release, entry=TRIAL_ENTRY, words=words)
+    guard = f"panic={PANIC_SECONDS} systemd.watchdog_sec={WATCHDOG_SECONDS} {trial_word(words)}"
+    given = " ".join(words)
+    return _ENTRY.format(release=release, entry=TRIAL_ENTRY, words=guard, given=given, arguments=ARGUMENTS)
 
 
 def dead_man(seconds: int) -> str:
@@ -426,7 +558,7 @@ def dead_man(seconds: int) -> str:
 [ "$1" != prereqs ] || exit 0
 read -r line </proc/cmdline
 case " $line " in
-*" {TRIAL_WORD} "*) ;;
+*" {TRIAL_WORD}="*) ;;
 *) exit 0 ;;
 esac
 (

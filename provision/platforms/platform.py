@@ -215,16 +215,20 @@ class Platform(ABC):
         """Print the release that boots by default."""
 
     @abstractmethod
-    def trial_files(self, release: str, seconds: int) -> Mapping[str, NodeFile]:
+    def trial_files(self, release: str, words: Sequence[str], seconds: int) -> Mapping[str, NodeFile]:
         """What makes a trial boot possible and harmless, by the names of the resources that write them.
 
-        `boot-settings` and `trial-entry` belong to the boot menu, `trial-dead-man` to the initrd; an unconfirmed trial
-        ends after `seconds`.
+        `boot-settings` and `trial-entry` belong to the boot menu, `trial-dead-man` to the initrd. Of the menu's entries
+        only the trial's has `words` on its command line; an unconfirmed trial ends after `seconds`.
         """
 
     @abstractmethod
-    def can_be_tried(self, release: str) -> str:
-        """Test: the boot loader can start a kernel once, and forget it."""
+    def can_be_tried(self, release: str, words: Sequence[str]) -> str:
+        """Test: the boot loader can start a kernel with these words once, and forget it."""
+
+    @abstractmethod
+    def started_with(self, words: Sequence[str]) -> str:
+        """Test: the kernel was started with these words, and with no others of ours."""
 
     @abstractmethod
     def boot_settings_agree(self, arguments: Sequence[KernelArgument], rules: Sequence[KernelArgumentRule]) -> str:

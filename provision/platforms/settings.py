@@ -30,7 +30,7 @@ from provision.model import (
     Unit,
     User,
 )
-from provision.platforms import archives, gpus
+from provision.platforms import archives, boot, gpus
 
 WRITTEN = "# Written by provision.\n"
 
@@ -47,7 +47,12 @@ def files_of(resource: Resource) -> tuple[File, ...]:
             signer = _file(name, f"{KEYRINGS}/provision-{name}.asc", key.armour)
             return signer, _file(name, f"{SOURCES}/provision-{name}.sources", deb822(resource, signer.path))
         case KernelArguments():
-            return (_file(resource.name, f"/etc/default/grub.d/zz-provision-{resource.name}.cfg", _grub(resource)),)
+            words = [argument.word for argument in resource.arguments]
+            return (
+                _file(resource.name, f"/etc/default/grub.d/zz-provision-{resource.name}.cfg", boot.arguments(words)),
+            )
+        case BootEntry(name=name, words=words):
+            return (_file(name, boot.ARGUMENTS, boot.arguments(words)),) if words else ()
         case Module():
             return tuple(_module(resource))
         case Sysctl(name=name, settings=settings):
@@ -60,7 +65,7 @@ def files_of(resource: Resource) -> tuple[File, ...]:
                 return ()
             path = f"/etc/systemd/system/{gpus.KEEPER}.d/provision-{name}.conf"
             return (_file(name, path, WRITTEN + gpus.drop_in(resource)),)
-        case Packages() | Directory() | Unit() | BootEntry() | Derived() | Gate():
+        case Packages() | Directory() | Unit() | Derived() | Gate():
             return ()
         case Symlink() | Alternatives() | Fragment() | Group() | User() | Manual():
             return ()
@@ -77,12 +82,6 @@ def deb822(repository: Repository, key: str) -> str:
         "Signed-By": key,
     }
     return WRITTEN + "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
-
-
-def _grub(resource: KernelArguments) -> str:
-    """In GRUB_CMDLINE_LINUX_DEFAULT, which comes last on the line; recovery entries go without, as a way back in."""
-    words = " ".join(argument.word for argument in resource.arguments)
-    return f'{WRITTEN}GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {words}"\n'
 
 
 def _module(resource: Module) -> Iterable[File]:

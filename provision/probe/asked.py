@@ -26,7 +26,7 @@ from provision.model import (
     Unit,
     User,
 )
-from provision.platforms import fragment, gpus
+from provision.platforms import boot, fragment, gpus
 from provision.platforms.running import in_sysfs, place
 from provision.platforms.settings import files_of
 
@@ -97,5 +97,7 @@ def paths(resource: Resource) -> tuple[str, ...]:
             return (path,)
         case Alternatives(link=link):
             return (link,)
+        case BootEntry():
+            return (boot.ARGUMENTS,)
         case _:
             return tuple(file.path for file in files_of(resource))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from provision.model import (
     Alternatives,
     Archive,
+    BootEntry,
     Fragment,
     GpuSetting,
     Group,
@@ -21,8 +22,8 @@ from provision.model import (
     Sysctl,
     User,
 )
+from provision.platforms import boot, gpus
 from provision.platforms import fragment as fragments
-from provision.platforms import gpus
 from provision.platforms.running import in_sysfs
 from provision.platforms.settings import files_of
 
@@ -34,6 +35,15 @@ def symlink(resource: Symlink, snapshot: Snapshot) -> str:
     if state.type != "symlink":
         return f"{resource.path} is a {state.type}"
     return "" if state.target == resource.target else f"{resource.path} leads to {state.target}, not {resource.target}"
+
+
+def boot_entry(resource: BootEntry, snapshot: Snapshot) -> str:
+    """Words that it should have are a file's, and compared as one."""
+    if snapshot.default_kernel != resource.release:
+        return f"the default boot entry is {snapshot.default_kernel or 'unknown'}, not {resource.release}"
+    if not resource.arguments and boot.ARGUMENTS in snapshot.files:
+        return f"{boot.ARGUMENTS} is there, and no arguments are declared"
+    return ""
 
 
 def alternatives(resource: Alternatives, snapshot: Snapshot) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from provision.model import BootEntry, Frozen, Gate, LedgerEntry, Manual, Packages, Plan, Snapshot
+from provision.platforms.boot import TRIAL_WORD
 from provision.steps.drift import Due, NotApplicable, drift, limit_of, not_applicable
 from provision.steps.resource import difference
 
@@ -23,6 +24,8 @@ class Reboot(Frozen):
     boot_id: str
     why: str
     trial: str | None = None
+    words: tuple[str, ...] = ()
+    """Of ours on the command line of the trial."""
 
 
 class Stop(Frozen):
@@ -46,7 +49,7 @@ def next_step(plan: Plan, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> 
         snapshot: what one probe just read.
         ledger: this node's entries, oldest first.
     """
-    proven = _proven_trial(plan, snapshot)
+    proven = proven_trial(plan, snapshot)
     if proven is not None:
         return proven
     awaiting = _first_awaiting(plan, snapshot)
@@ -124,13 +127,15 @@ def budget(plan: Plan) -> int:
     return len(plan.boots) + 1
 
 
-def _proven_trial(plan: Plan, snapshot: Snapshot) -> Stretch | None:
-    """A kernel on trial that passes its gates becomes the default before anything else: its time runs out."""
-    if (
-        snapshot.trial is None
-        or snapshot.trial.boot_id == snapshot.boot_id
-        or snapshot.kernel != _trial(plan, snapshot)
-    ):
+def proven_trial(plan: Plan, snapshot: Snapshot) -> Stretch | None:
+    """What makes a trial that runs and passes its gates the default; None where there is no such trial.
+
+    Before anything else, and by whoever waited for that boot: its time runs out.
+    """
+    trial = _trial(plan, snapshot)
+    if trial is None or snapshot.trial is None or snapshot.trial.boot_id == snapshot.boot_id:
+        return None
+    if snapshot.kernel != trial.release:
         return None
     for number, boot in enumerate(plan.boots):
         gates = [e.resource for e in boot if isinstance(e.resource, Gate) and e.resource.after == "kernel"]
@@ -157,7 +162,8 @@ def _unmet_boot_gate(plan: Plan, boot: int, snapshot: Snapshot) -> Gate | None:
 
 def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Reboot | Stop:
     told = difference(plan, gate, snapshot)
-    told_apart = snapshot.trial is not None and snapshot.trial.release == _trial(plan, snapshot)
+    trial = _trial(plan, snapshot)
+    told_apart = trial is not None and snapshot.trial is not None and snapshot.trial.release == trial.release
     if not told_apart and snapshot.reboot_due != snapshot.boot_id and _rebooted(plan, ledger):
         return Stop(reason=f"after the reboot it is still {told}. {gate.remedy}")
     return _reboot(plan, told, snapshot, ledger)
@@ -165,7 +171,7 @@ def _reboot_for_gate(plan: Plan, gate: Gate, snapshot: Snapshot, ledger: Sequenc
 
 def _reboot(plan: Plan, why: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> Reboot | Stop:
     trial = _trial(plan, snapshot)
-    if trial is not None and _tried_in_vain(plan, trial, snapshot, ledger):
+    if trial is not None and _tried_in_vain(plan, trial.release, snapshot, ledger):
         return Stop(reason=_failed_trial(trial, why, snapshot))
     spent = {e.boot_id for e in _since_done(plan, ledger) if e.step == "reboot"} - {snapshot.boot_id}
     if len(spent) >= budget(plan):
@@ -173,11 +179,13 @@ def _reboot(plan: Plan, why: str, snapshot: Snapshot, ledger: Sequence[LedgerEnt
             reason=f"{len(spent)} reboots were spent on this plan and another one is due ({why}); "
             "a loop is more likely than progress. Look at the node, then run again with --retry"
         )
-    return Reboot(boot_id=snapshot.boot_id, why=why, trial=trial)
+    if trial is None:
+        return Reboot(boot_id=snapshot.boot_id, why=why)
+    return Reboot(boot_id=snapshot.boot_id, why=why, trial=trial.release, words=trial.words)
 
 
 def _tried_in_vain(plan: Plan, release: str, snapshot: Snapshot, ledger: Sequence[LedgerEntry]) -> bool:
-    """Was this very kernel started once, and is it not the default for all that?
+    """Was this very kernel started once, with these very arguments, and are they not the default for all that?
 
     The node's own record says so; this controller's ledger, whether another plan ordered it, or a person has asked
     again since. A trial that another controller ordered is not in it, and counts.
@@ -193,24 +201,29 @@ def _tried_in_vain(plan: Plan, release: str, snapshot: Snapshot, ledger: Sequenc
     return not any(e.step == "retry" for e in ledger[latest + 1 :])
 
 
-def _failed_trial(release: str, why: str, snapshot: Snapshot) -> str:
-    came = (
-        f"and the node came back on {snapshot.kernel}"
-        if snapshot.kernel != release
-        else f"but {why}; unless that is mended the node resets itself and boots its old kernel"
-    )
+def _failed_trial(trial: BootEntry, why: str, snapshot: Snapshot) -> str:
+    tried = f"kernel {trial.release} was booted on trial" + (f" with {' '.join(trial.words)}" if trial.words else "")
     return (
-        f"kernel {release} was booted on trial, {came}. It is not tried again as it is. The console of that boot, or "
+        f"{tried}, {_outcome(trial, why, snapshot)}. It is not tried again as it is. The console of that boot, or "
         "`journalctl -k -b -1` where the journal is kept, tells what went wrong; mend it and rebuild the initrd or "
         "change the plan, then run again; --retry tries the same kernel once more"
     )
 
 
-def _trial(plan: Plan, snapshot: Snapshot) -> str | None:
+def _outcome(trial: BootEntry, why: str, snapshot: Snapshot) -> str:
+    if snapshot.kernel != trial.release:
+        return f"and the node came back on {snapshot.kernel}"
+    if snapshot.default_kernel == trial.release and TRIAL_WORD not in snapshot.cmdline:
+        return f"and the node came back with the arguments that it had before: {why}"
+    return f"but {why}; unless that is mended the node resets itself and boots its old kernel"
+
+
+def _trial(plan: Plan, snapshot: Snapshot) -> BootEntry | None:
+    """What must be started once before it becomes the default: a kernel, or other arguments for it."""
     for entry in plan.entries:
         resource = entry.resource
         if isinstance(resource, BootEntry) and limit_of(resource, snapshot) is None:
-            return None if snapshot.default_kernel == resource.release else resource.release
+            return resource if difference(plan, resource, snapshot) else None
     return None
 
 

@@ -51,10 +51,8 @@ def difference(plan: Plan, resource: Resource, snapshot: Snapshot) -> str:
             return _file(path, FileState(type="directory", mode=mode, owner="root"), snapshot)
         case Unit():
             return _unit(resource, snapshot)
-        case BootEntry(release=release):
-            if snapshot.default_kernel == release:
-                return ""
-            return f"the default boot entry is {snapshot.default_kernel or 'unknown'}, not {release}"
+        case BootEntry():
+            return differences.boot_entry(resource, snapshot) or _files(resource, snapshot)
         case Derived():
             return _derived(plan, resource, snapshot)
         case Gate(name=name, expect=expect) | Manual(name=name, title=expect):

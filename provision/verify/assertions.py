@@ -40,11 +40,12 @@ from provision.model import (
     User,
 )
 from provision.model.places import STATE
+from provision.platforms.boot import ARGUMENTS
 from provision.platforms.gpus import SEARCHED
 from provision.platforms.settings import files_of
 from provision.platforms.units import unit_of
 from provision.steps import desired
-from provision.verify.grub import default_release
+from provision.verify.grub import MenuEntry, default_entry
 
 STAMPS = f"{STATE}/derived"
 GRUB_MENU = "/boot/grub/grub.cfg"
@@ -178,13 +179,16 @@ def assert_unit(host: Host, resource: Unit) -> str:
 
 def assert_boot_entry(host: Host, resource: BootEntry) -> str:
     """GRUB's menu and environment are read as GRUB reads them; where there is no menu, the /vmlinuz link tells."""
-    told = []
-    release = _menu_default(host) if host.file(GRUB_MENU).exists else _linked_kernel(host)
-    if release != resource.release:
-        told.append(f"the default boot entry is {release or 'unknown'}, not {resource.release}")
+    by_menu = host.file(GRUB_MENU).exists
+    entry = _menu_default(host) if by_menu else MenuEntry(title="", id="", release=_linked_kernel(host))
+    told = [f"{word} is not among what is started by default" for word in resource.words if word not in entry.words]
+    if entry.release != resource.release:
+        told.append(f"the default boot entry is {entry.release or 'unknown'}, not {resource.release}")
     if not host.file(f"/boot/vmlinuz-{resource.release}").is_file:
         told.append(f"there is no /boot/vmlinuz-{resource.release}")
-    return _judged(told, f"{release} boots by default")
+    if not resource.words and host.file(ARGUMENTS).exists:
+        told.append(f"{ARGUMENTS} gives kernels arguments, and none are declared")
+    return _judged(told, f"{' '.join((entry.release, *resource.words))} boots by default")
 
 
 def assert_derived(host: Host, resource: Derived, made_of: str) -> str:
@@ -414,10 +418,10 @@ def _ownership(host: Host, path: str, mode: str) -> list[str]:
     return told
 
 
-def _menu_default(host: Host) -> str:
+def _menu_default(host: Host) -> MenuEntry:
     listed = host.check_output("grub-editenv list").splitlines()
     environment = dict(line.split("=", 1) for line in listed if "=" in line)
-    return default_release(host.file(GRUB_MENU).content_string, environment)
+    return default_entry(host.file(GRUB_MENU).content_string, environment)
 
 
 def _linked_kernel(host: Host) -> str:

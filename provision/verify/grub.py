@@ -1,4 +1,4 @@
-"""Which kernel GRUB starts by default, read from its menu and its environment. Pure."""
+"""Which kernel GRUB starts by default and with which words, read from its menu and its environment. Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class MenuEntry(Frozen):
     title: str
     id: str
     release: str = ""
+    words: tuple[str, ...] = ()
+    """What the kernel is started with."""
     entries: tuple[MenuEntry, ...] = ()
 
 
-def default_release(menu: str, environment: Mapping[str, str]) -> str:
-    """The release that the menu starts when nobody chooses and no entry is named for once.
+def default_entry(menu: str, environment: Mapping[str, str]) -> MenuEntry:
+    """The entry that starts when nobody chooses and none is named for once; an empty one where there is none.
 
     Args:
         menu: content of grub.cfg as grub-mkconfig writes it (util/grub.d/00_header.in of GRUB 2.12, read 2026-11-21).
         environment: what `grub-editenv list` prints.
-
-    Returns: the release, empty where the menu names none.
     """
     named = [entry for entry in DEFAULT.findall(menu) if entry != ONCE]
     chosen = named[0] if named else ""
@@ -56,28 +56,30 @@ def _entries(lines: Iterable[str]) -> tuple[MenuEntry, ...]:
         if word == "submenu":
             found.append(MenuEntry(title=title, id=name, entries=_entries(lines)))
         else:
-            found.append(MenuEntry(title=title, id=name, release=_release(lines)))
+            release, words = _started(lines)
+            found.append(MenuEntry(title=title, id=name, release=release, words=words))
     return tuple(found)
 
 
-def _release(lines: Iterable[str]) -> str:
-    """The release that a menu entry starts; `lines` is read to its closing brace."""
+def _started(lines: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """The release that a menu entry starts, and its words; `lines` is read to its closing brace."""
     release = ""
+    given: tuple[str, ...] = ()
     for line in lines:
         words = line.split()
         if words == ["}"]:
             break
         if len(words) > 1 and words[0] in {"linux", "linux16", "linuxefi"} and (image := IMAGE.search(words[1])):
-            release = image["release"]
-    return release
+            release, given = image["release"], tuple(words[2:])
+    return release, given
 
 
-def _chosen(entries: Sequence[MenuEntry], path: str) -> str:
+def _chosen(entries: Sequence[MenuEntry], path: str) -> MenuEntry:
     """GRUB takes a number, an id or a title at each level, and the first entry where none of them fits."""
     if not entries:
-        return ""
+        return MenuEntry(title="", id="")
     name, _, rest = path.partition(">")
     number = int(name) if name.isdigit() else -1
     fitting = [e for position, e in enumerate(entries) if position == number or name in (e.id, e.title)]
     entry = fitting[0] if fitting else entries[0]
-    return _chosen(entry.entries, rest) if entry.entries else entry.release
+    return _chosen(entry.entries, rest) if entry.entries else entry

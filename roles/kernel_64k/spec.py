@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from provision.catalog import find_gpus, load
-from provision.model import BootEntry, Derived, File, Gate, KernelArgument, KernelArguments, Packages, Resource
+from provision.model import BootEntry, Derived, File, Gate, KernelArgument, Packages, Resource
 from provision.planning import Context, NoPlan, Role, boot_files
 from provision.platforms import contradictions
 
@@ -58,21 +58,28 @@ class Kernel64k(Role):
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
         release, page_size = ctx.stack.version("kernel"), ctx.stack.version("page_size")
+        default = BootEntry(
+            name="default-kernel",
+            release=release,
+            arguments=self._arguments(ctx),
+            needs=("boot",),
+            after="kernel",
+        )
         yield Gate(
             name="one-time-boot",
-            test=ctx.platform.can_be_tried(release),
-            expect=f"kernel {release} can be booted once, before it becomes the default",
-            remedy="Put /boot on a plain partition with ext4, or install and boot that kernel by hand: a boot loader "
-            "that cannot forget a one-time entry would start a bad kernel again and again",
+            test=ctx.platform.can_be_tried(release, default.words),
+            expect=f"{_told(default)} can be booted once, before it becomes the default",
+            remedy="Put /boot on a plain partition with ext4, or install and boot that kernel, and write its arguments "
+            "into /etc/default/grub, by hand: a boot loader that cannot forget a one-time entry would start a bad "
+            "kernel again and again",
             needs=("boot",),
             precondition=True,
             opening=True,
         )
-        arguments = self._arguments(ctx)
-        if arguments:
+        if default.arguments:
             yield Gate(
                 name="boot-settings-agree",
-                test=ctx.platform.boot_settings_agree(arguments, load().kernel_arguments),
+                test=ctx.platform.boot_settings_agree(default.arguments, load().kernel_arguments),
                 expect="no kernel argument in GRUB's own settings contradicts the plan's",
                 remedy="Take the word out of the file that is named, then run again; or, where the plan's is one of "
                 "kernel_64k_arguments, take that one out of the inventory",
@@ -82,10 +89,8 @@ class Kernel64k(Role):
             )
         lock = ctx.platform.kernel_lock()
         yield File(name="kernel-lock", path=lock.path, content=lock.content)
-        for name, file in ctx.platform.trial_files(release, self.trial_minutes * 60).items():
+        for name, file in ctx.platform.trial_files(release, default.words, self.trial_minutes * 60).items():
             yield File(name=name, path=file.path, content=file.content, mode=file.mode, needs=("boot",))
-        if arguments:
-            yield KernelArguments(name="kernel-arguments", arguments=arguments)
         packages = (*ctx.platform.kernel_packages(release), *(ctx.platform.kernel_tools(release) if self.tools else ()))
         yield Packages(
             name="kernel-packages", packages=packages, hold=True, metas=ctx.platform.kernel_metas(), boot_scoped=True
@@ -94,10 +99,10 @@ class Kernel64k(Role):
             ctx,
             inputs=("kernel-packages", "trial-dead-man"),
             modules=("kernel-packages",),
-            menu=("boot-settings", "trial-entry", *(("kernel-arguments",) if arguments else ())),
+            menu=("boot-settings", "trial-entry"),
         )
-        yield from _proofs(release, page_size, arguments)
-        yield BootEntry(name="default-kernel", release=release, needs=("boot",), after="kernel")
+        yield from _proofs(ctx, default, page_size)
+        yield default
         if self.remove_old_kernels:
             yield Derived(
                 name="old-kernels",
@@ -124,11 +129,15 @@ class Kernel64k(Role):
             yield KernelArgument(name=name, value=value if equals else None, source="asked for in the inventory")
 
 
-def _proofs(release: str, page_size: str, arguments: tuple[KernelArgument, ...]) -> Iterator[Gate]:
+def _told(default: BootEntry) -> str:
+    return f"kernel {default.release}" + (f" with {' '.join(default.words)}" if default.words else "")
+
+
+def _proofs(ctx: Context, default: BootEntry, page_size: str) -> Iterator[Gate]:
     yield Gate(
         name="running-kernel",
-        test=f'release=$(uname -r); echo "running $release"; [ "$release" = {quote(release)} ]',
-        expect=f"kernel {release} is running",
+        test=f'release=$(uname -r); echo "running $release"; [ "$release" = {quote(default.release)} ]',
+        expect=f"kernel {default.release} is running",
         remedy="See on the console why the machine started another kernel; then run again with --retry",
         needs=("boot",),
         boot_scoped=True,
@@ -143,15 +152,12 @@ def _proofs(release: str, page_size: str, arguments: tuple[KernelArgument, ...])
         boot_scoped=True,
         after="kernel",
     )
-    if arguments:
-        words = " ".join(quote(argument.word) for argument in arguments)
-        yield Gate(
-            name="command-line",
-            test=f'read -r line </proc/cmdline; for word in {words}; do case " $line " in *" $word "*) ;; '
-            '*) echo "the kernel was started without $word"; exit 1 ;; esac; done; echo "every argument is there"',
-            expect=f"the kernel was started with {' '.join(argument.word for argument in arguments)}",
-            remedy="See in /boot/grub/grub.cfg which entry was started, and whether the boot loader reads that file",
-            needs=("boot",),
-            boot_scoped=True,
-            after="kernel",
-        )
+    yield Gate(
+        name="command-line",
+        test=ctx.platform.started_with(default.words),
+        expect=f"the kernel was started with {' '.join(default.words) or 'no arguments of an earlier plan'}",
+        remedy="See in /boot/grub/grub.cfg which entry was started, and whether the boot loader reads that file",
+        needs=("boot",),
+        boot_scoped=True,
+        after="kernel",
+    )

@@ -47,7 +47,7 @@ from provision.model import (
 )
 from provision.model.machine import LoadedModule
 from provision.model.openpgp import fingerprints
-from provision.platforms import fragment, gpus
+from provision.platforms import boot, fragment, gpus
 from provision.platforms.settings import files_of
 from provision.steps import Due, desired
 from provision.steps.reach import within
@@ -172,7 +172,8 @@ def carried_out(wanted: Plan, resource: Resource, snapshot: Snapshot) -> Snapsho
             state = UnitState(enabled="enabled" if enabled else "disabled", active="active" if running else "inactive")
             return _with(snapshot, "units", {unit: state})
         case BootEntry(release=release):
-            return snapshot.model_copy(update={"default_kernel": release})
+            files = {path: state for path, state in snapshot.files.items() if path != boot.ARGUMENTS}
+            return _written(resource, snapshot.model_copy(update={"default_kernel": release, "files": files}))
         case Derived(name=name, outputs=outputs):
             made = {path: FileState(type="file", mode="644", owner="root", sha256="0" * 64) for path in outputs}
             print_ = hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -14,19 +14,27 @@ from provision.platforms import boot
 OLD, NEW, UUID = "1.2.9+deb0-amd64", "1.2.10+deb0-amd64", "f6f3e21d-712d-4573-a1fc-fc5f232df9ae"
 
 
+GIVEN = "@given@"
+"""Where 10_linux of GRUB 2.12 writes GRUB_CMDLINE_LINUX_DEFAULT."""
+
+
 def menu_entry(title: str, name: str, release: str) -> str:
     return f"""\
 menuentry '{title}' --class debian --class os $menuentry_id_option '{name}-{UUID}' {{
 	load_video
 	if [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi
 	echo	'Loading Linux {release} ...'
-	linux	/boot/vmlinuz-{release} root=UUID={UUID} ro
+	linux	/boot/vmlinuz-{release} root=UUID={UUID} ro {"single" if "recovery" in name else GIVEN}
 	initrd	/boot/initrd.img-{release}
 }}
 """
 
 
-def menu(default: str) -> str:
+def menu(default: str, given: str = "") -> str:
+    return template(default).replace(f" {GIVEN}", given and f" {given}")
+
+
+def template(default: str) -> str:
     title = "Debian GNU/Linux"
     advanced = "".join(
         menu_entry(f"{title}, with Linux {release}{mode}", f"gnulinux-{release}-{kind}", release)
@@ -77,8 +85,11 @@ def node(tmp_path: Path) -> Path:
     tool(tmp_path, "dpkg", "")
     tool(tmp_path, "uname", f"echo {OLD}")
     probed(tmp_path, "", "ext2")
+    (tmp_path / "cmdline").write_text("BOOT_IMAGE=/boot/vmlinuz ro quiet\n")
     (tmp_path / "var/lib/provision").mkdir()
+    tool(tmp_path, "grub-script-check", "cat >/dev/null")
     environment = tmp_path / "boot/grub/grubenv"
+    tool(tmp_path, "grub-editenv", '[ "$2" = unset ] && sed -i "/^$3=/d" "$1"')
     for name, key in (("grub-set-default", "saved_entry"), ("grub-reboot", "next_entry")):
         tool(tmp_path, name, f'sed -i "/^{key}=/d" "{environment}"; echo "{key}=$1" >>"{environment}"')
     environment.touch()
@@ -94,20 +105,39 @@ def probed(root: Path, abstraction: str, filesystem: str) -> None:
     tool(root, "grub-probe", f"case $1 in *abstraction) echo {abstraction} ;; *) echo {filesystem} ;; esac")
 
 
-def guarded(root: Path, release: str) -> str:
-    """What our script of /etc/grub.d writes, where the distribution's own writes `SAVED`."""
+def guarded(root: Path, release: str, words: tuple[str, ...] = (), default: str = "") -> str:
+    """What our script of /etc/grub.d writes, where the distribution's own writes `SAVED`.
+
+    `default` is what grub-mkconfig hands on as GRUB_CMDLINE_LINUX_DEFAULT.
+    """
     (root / "grub.d").mkdir(exist_ok=True)
-    (root / "saved").write_text(SAVED)
-    (root / "grub.d/10_linux").write_text(f"#!/bin/sh\necho Found >&2\ncat {root}/saved\n")
+    (root / "template").write_text(template("${saved_entry}"))
+    (root / "grub.d/10_linux").write_text(
+        f'#!/bin/sh\necho Found >&2\nsed "s/{GIVEN}/$GRUB_CMDLINE_LINUX_DEFAULT/" {root}/template\n'
+    )
     (root / "grub.d/10_linux").chmod(0o755)
-    text = boot.trial_entry(release).replace("/etc/grub.d", f"{root}/grub.d").replace("-e /boot", f"-e {root}/boot")
-    return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True).stdout
+    text = (
+        boot.trial_entry(release, words)
+        .replace("/etc/", f"{root}/etc/")
+        .replace(f"{root}/etc/grub.d", f"{root}/grub.d")
+    )
+    environment = os.environ | {"PATH": f"{root}/bin:{os.environ['PATH']}", "GRUB_CMDLINE_LINUX_DEFAULT": default}
+    done = subprocess.run(
+        ["sh", "-c", text.replace("-e /boot", f"-e {root}/boot")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    (root / "said").write_text(done.stderr)
+    return done.stdout
 
 
 def run(root: Path, text: str) -> subprocess.CompletedProcess[str]:
-    for place in ("/boot/", "/lib/modules", "/var/lib", "/vmlinuz /", "/initrd.img /"):
+    for place in ("/boot/", "/lib/modules", "/var/lib", "/etc/default", "/vmlinuz /", "/initrd.img /"):
         text = text.replace(f" {place}", f" {root}{place}").replace(f'"{place}', f'"{root}{place}')
         text = text.replace(f"={place}", f"={root}{place}")
+    text = text.replace("/proc/cmdline", f"{root}/cmdline")
     environment = os.environ | {"PATH": f"{root}/bin:{os.environ['PATH']}", "LC_ALL": "C"}
     return subprocess.run(["sh", "-euc", text], capture_output=True, text=True, env=environment, check=False)
 
@@ -124,6 +154,9 @@ def run(root: Path, text: str) -> subprocess.CompletedProcess[str]:
         boot.tried(),
         boot.can_be_tried(NEW),
         boot.trial_entry(NEW),
+        boot.trial_entry(NEW, ("a=1",)),
+        boot.set_default(NEW, ("a=1",)),
+        boot.started_with(("a=1",)),
         boot.dead_man(60),
         boot.prune(NEW, 1),
         boot.withdraw(NEW),
@@ -285,8 +318,8 @@ def test_the_guarded_entry_is_the_distributions_own_and_ends_in_a_reset(node: Pa
     assert lines[0] == f"menuentry 'Trial of {NEW} (provision)' $menuentry_id_option 'provision-trial' {{"
     assert lines[1] == "insmod reboot"
     (linux,) = (line for line in lines if "vmlinuz" in line)
-    assert linux.startswith(f"if linux\t/boot/vmlinuz-{NEW} root=UUID={UUID} ro panic=")
-    assert linux.endswith(" provision.trial; then")
+    assert linux.startswith(f"if linux\t/boot/vmlinuz-{NEW} root=UUID={UUID} ro  panic=")
+    assert linux.endswith(f" {boot.trial_word(())}; then")
     assert lines[-6:] == [f"if initrd\t/boot/initrd.img-{NEW}; then", "boot", "fi", "fi", "reboot", "}"]
 
 
@@ -307,7 +340,7 @@ def test_the_guarded_entry_is_never_taken_for_the_kernels_own(node: Path) -> Non
         (f"echo other >boot/vmlinuz-{NEW}", "changed"),
         (f"echo 070701 other >boot/initrd.img-{NEW}", "changed"),
         (f"rm boot/initrd.img-{NEW}", "changed"),
-        ("sed -i 's/provision.trial;/more provision.trial;/' boot/grub/grub.cfg", "changed"),
+        ("sed -i 's/ provision.trial=/ more&/' boot/grub/grub.cfg", "changed"),
         ("echo '# another comment' >>boot/grub/grub.cfg", "same"),
     ],
 )
@@ -340,7 +373,7 @@ def test_the_dead_man_waits_for_nobody_on_a_kernel_that_is_not_on_trial(node: Pa
     (node / "cmdline").write_text("root=/dev/vda ro\n")
     subprocess.run(["sh", "-c", text, "dead-man"], check=True)
     assert not (node / "dead-man").exists()
-    (node / "cmdline").write_text("root=/dev/vda ro panic=10 provision.trial quiet\n")
+    (node / "cmdline").write_text(f"root=/dev/vda ro panic=10 {boot.trial_word(())} quiet\n")
     subprocess.run(["sh", "-c", text, "dead-man"], check=True)
     pid = int((node / "dead-man").read_text())
     deadline = time.monotonic() + 20
@@ -399,3 +432,187 @@ def test_the_survivor_is_the_default_then_the_running_kernel_then_the_newest(nod
     assert run(node, functions + "\nsurvivor\n)").stdout == NEW
     (node / f"boot/initrd.img-{NEW}").unlink()
     assert run(node, functions + "\nsurvivor\n)").stdout == OLD
+
+
+class TestArguments:
+    """The words of ours on the default's command line; `PROVEN` are those that every kernel has now."""
+
+    PROVEN, WANTED = ("a=1", "b"), ("a=2", "c.d=e,f")
+
+    @pytest.fixture
+    def proven(self, node: Path) -> Path:
+        """Kernel OLD runs with the proven words, and is the default; update-grub writes what the drop-in says."""
+        (node / "etc/default/grub.d").mkdir(parents=True)
+        (node / "cmdline").write_text(f"root=UUID={UUID} ro quiet {' '.join(self.PROVEN)}\n")
+        (node / "boot/grub/grubenv").write_text(f"saved_entry={entry(OLD)}\n")
+        self.drop_in(node).write_text(boot.arguments(self.PROVEN))
+        (node / "template").write_text(template("${saved_entry}"))
+        tool(
+            node,
+            "update-grub",
+            f"GRUB_CMDLINE_LINUX_DEFAULT=quiet; for file in {node}/etc/default/grub.d/*.cfg; do\n"
+            '[ ! -e "$file" ] || . "$file"; done\n'
+            f'sed "s/{GIVEN}/$GRUB_CMDLINE_LINUX_DEFAULT/" {node}/template >{node}/boot/grub/grub.cfg',
+        )
+        assert run(node, boot.boot_menu()).returncode == 0
+        return node
+
+    def drop_in(self, node: Path) -> Path:
+        return node / boot.ARGUMENTS[1:]
+
+    def menu_words(self, node: Path) -> set[str]:
+        """Behind `quiet` in the entries that start a kernel as it is meant."""
+        lines = (node / "boot/grub/grub.cfg").read_text().splitlines()
+        return {line.partition(" quiet")[2].strip() for line in lines if line.startswith("\tlinux") and "quiet" in line}
+
+    @pytest.mark.parametrize(
+        ("drop_in", "default", "words", "line"),
+        [
+            ((), "quiet", (), "ro quiet"),
+            ((), "quiet", WANTED, "ro quiet a=2 c.d=e,f"),
+            (PROVEN, "quiet a=1 b", WANTED, "ro quiet a=2 c.d=e,f"),
+            (PROVEN, "quiet a=1 b", (), "ro quiet"),
+            (PROVEN, "quiet a=1 b", PROVEN, "ro quiet a=1 b"),
+            (PROVEN, "a=1 b quiet a=1 b", (), "ro a=1 b quiet"),
+            (PROVEN, "quiet a=1 b behind", WANTED, "ro quiet behind a=2 c.d=e,f"),
+            (PROVEN, "set anew", WANTED, "ro set anew a=2 c.d=e,f"),
+            (PROVEN, "quiet a=1 bc", (), "ro quiet a=1 bc"),
+        ],
+    )
+    def test_the_trial_has_the_words_that_are_tried_and_none_that_the_default_has_from_us(
+        self, proven: Path, drop_in: tuple[str, ...], default: str, words: tuple[str, ...], line: str
+    ) -> None:
+        self.drop_in(proven).write_text(boot.arguments(drop_in))
+        (linux,) = (one for one in guarded(proven, OLD, words, default).splitlines() if "vmlinuz" in one)
+        guard = f" panic=10 systemd.watchdog_sec=60 {boot.trial_word(words)}; then"
+        assert linux.endswith(guard)
+        assert " ".join(linux.removesuffix(guard).partition(f"{UUID} ")[2].split()) == line
+
+    @pytest.mark.parametrize(
+        ("drop_in", "line", "words", "told"),
+        [
+            ((), "ro", (), "yes: started with no words of ours"),
+            ((), "ro", ("a=1",), "no: the kernel was started without a=1"),
+            ((), "ro a=1", ("a=1",), "yes: started with a=1"),
+            ((), "ro a=11", ("a=1",), "no: the kernel was started without a=1"),
+            (("a=1",), "ro a=1", ("a=1",), "yes: started with a=1"),
+            (("a=1",), "ro", ("a=1",), "no: the kernel was started without a=1"),
+            (("a=1",), "ro a=1", (), "no: what boots by default has other words than none"),
+            (("a=1",), f"ro {boot.trial_word(())}", (), "yes: on trial with no words of ours"),
+            (("a=1",), f"ro {boot.trial_word(('b',))}", (), "no: what boots by default has other words than none"),
+            (("a=1",), "ro a=1", ("a=2",), "no: the kernel was started without a=2"),
+            (("a=1",), "ro a=2", ("a=2",), "no: what boots by default has other words than a=2"),
+            (("a=1",), f"ro a=2 {boot.trial_word(('a=2',))}", ("a=2",), "yes: on trial with a=2"),
+        ],
+    )
+    def test_what_the_running_kernel_was_started_with(
+        self, proven: Path, drop_in: tuple[str, ...], line: str, words: tuple[str, ...], told: str
+    ) -> None:
+        if drop_in:
+            self.drop_in(proven).write_text(boot.arguments(drop_in))
+        else:
+            self.drop_in(proven).unlink()
+        (proven / "cmdline").write_text(f"{line}\n")
+        asked = run(proven, boot.started_with(words))
+        answer = f"{'no' if asked.returncode else 'yes'}: {asked.stdout.strip()}"
+        assert answer.startswith(told), asked.stderr
+
+    def test_other_words_for_the_default_are_tried_and_what_it_has_now_is_where_they_end(self, proven: Path) -> None:
+        with (proven / "boot/grub/grub.cfg").open("a") as menu:
+            menu.write(guarded(proven, OLD, self.WANTED, "quiet a=1 b"))
+        with (proven / "boot/grub/grubenv").open("a") as environment:
+            environment.write("initrdfail=1\n")
+        result = run(proven, boot.trial(OLD, self.WANTED))
+        told = f"the next boot tries {OLD} with a=2 c.d=e,f, once; after that {OLD}"
+        assert result.stdout.splitlines()[-1:] == [told], result.stderr
+        written = set((proven / "boot/grub/grubenv").read_text().splitlines())
+        assert written == {f"saved_entry={entry(OLD)}", "next_entry=provision-trial"}
+        assert self.menu_words(proven) == {"a=1 b"}
+
+    @pytest.mark.parametrize(
+        ("tried", "in_the_menu"), [(WANTED, PROVEN), (WANTED, ()), ((), WANTED)], ids=["others", "none", "some"]
+    )
+    def test_no_trial_by_an_entry_with_other_words(
+        self, proven: Path, tried: tuple[str, ...], in_the_menu: tuple[str, ...]
+    ) -> None:
+        with (proven / "boot/grub/grub.cfg").open("a") as menu:
+            menu.write(guarded(proven, OLD, in_the_menu, "quiet a=1 b"))
+        result = run(proven, boot.trial(OLD, tried))
+        assert (result.returncode, "no guarded entry" in result.stderr) == (1, True)
+
+    def test_words_that_the_default_has_already_have_nothing_to_fall_back_to(self, proven: Path) -> None:
+        with (proven / "boot/grub/grub.cfg").open("a") as menu:
+            menu.write(guarded(proven, OLD, self.PROVEN, "quiet a=1 b"))
+        result = run(proven, boot.trial(OLD, self.PROVEN))
+        assert (result.returncode, "nothing to fall back to" in result.stderr) == (1, True)
+
+    @pytest.mark.parametrize(
+        ("words", "holds"), [(PROVEN, True), (WANTED, False), ((), False)], ids=["proven", "others", "none any more"]
+    )
+    def test_other_words_need_a_menu_that_can_forget_an_entry(
+        self, proven: Path, words: tuple[str, ...], holds: bool
+    ) -> None:
+        probed(proven, "lvm", "ext2")
+        asked = run(proven, boot.can_be_tried(OLD, words))
+        assert (asked.returncode == 0, "runs already" in asked.stdout) == (holds, holds)
+
+    @pytest.mark.parametrize("words", [WANTED, (), PROVEN], ids=["others", "none any more", "the same"])
+    def test_proven_words_become_those_of_the_default(self, proven: Path, words: tuple[str, ...]) -> None:
+        result = run(proven, boot.set_default(OLD, words))
+        assert result.returncode == 0, result.stderr
+        drop_in = self.drop_in(proven)
+        assert (drop_in.read_text() if drop_in.exists() else "") == boot.arguments(words)
+        assert self.menu_words(proven) == {" ".join(words)}
+        assert (proven / "boot/grub/grubenv").read_text() == f"saved_entry={entry(OLD)}\n"
+
+    def test_a_promotion_that_was_cut_is_not_taken_for_done(self, proven: Path) -> None:
+        """The menu is not written: as a power cut would have it. Neither the gate nor the drop-in say that all is well."""
+        whole = (proven / "bin/update-grub").read_text()
+        tool(proven, "update-grub", "exit 1")
+        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {boot.trial_word(self.WANTED)}\n")
+        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 1
+        assert self.drop_in(proven).read_text() != boot.arguments(self.WANTED)
+        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.PROVEN)}\n")
+        assert run(proven, boot.started_with(self.WANTED)).returncode == 1
+        (proven / "bin/update-grub").write_text(whole)
+        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {boot.trial_word(self.WANTED)}\n")
+        assert run(proven, boot.started_with(self.WANTED)).returncode == 0
+        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 0
+        assert self.menu_words(proven) == {" ".join(self.WANTED)}
+
+    def test_words_that_do_not_reach_the_menu_are_told(self, proven: Path) -> None:
+        (proven / "etc/default/grub.d/zzz.cfg").write_text("GRUB_CMDLINE_LINUX_DEFAULT=quiet\n")
+        result = run(proven, boot.set_default(OLD, self.WANTED))
+        assert (result.returncode, "sets GRUB_CMDLINE_LINUX_DEFAULT anew" in result.stderr) == (1, True)
+
+    def test_no_words_are_written_into_a_menu_with_a_kernel_that_cannot_boot(self, proven: Path) -> None:
+        (proven / f"boot/initrd.img-{NEW}").unlink()
+        result = run(proven, boot.set_default(OLD, self.WANTED))
+        assert (result.returncode, "no boot menu is written" in result.stderr) == (1, True)
+        assert self.drop_in(proven).read_text() == boot.arguments(self.PROVEN)
+
+    def test_what_was_found_good_may_be_tried_again_unasked(self, proven: Path) -> None:
+        with (proven / "boot/grub/grub.cfg").open("a") as menu:
+            menu.write(guarded(proven, OLD, self.WANTED, "quiet a=1 b"))
+        assert run(proven, boot.trial(OLD, self.WANTED)).returncode == 0
+        assert run(proven, boot.tried()).stdout.endswith("\tsame\n")
+        assert run(proven, boot.set_default(NEW, self.PROVEN)).returncode == 0
+        assert run(proven, boot.tried()).stdout.endswith("\tsame\n")
+        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 0
+        assert (proven / boot.RECORD[1:]).read_text().endswith(" good\n")
+        assert run(proven, boot.tried()).stdout.endswith("\tchanged\n")
+
+
+def test_an_entry_that_grub_could_not_read_is_left_out_and_the_menu_is_written_without_it(node: Path) -> None:
+    tool(node, "grub-script-check", "cat >/dev/null; echo 'error: line no: 7: syntax error' >&2; exit 1")
+    assert guarded(node, NEW) == ""
+    assert "no entry for a trial of" in (node / "said").read_text()
+    assert "line no: 7" in (node / "said").read_text()
+
+
+def test_the_menu_starts_kernels_with_their_initrds_where_a_cloud_image_says_otherwise(tmp_path: Path) -> None:
+    """As grub-mkconfig reads them: /etc/default/grub, then the drop-ins by name (its text in GRUB 2.12)."""
+    (tmp_path / "40-force-partuuid.cfg").write_text(f"GRUB_FORCE_PARTUUID={UUID}\n")
+    (tmp_path / "zz-provision-boot.cfg").write_text(boot.settings())
+    read = f'for file in {tmp_path}/*.cfg; do . "$file"; done; echo "[$GRUB_FORCE_PARTUUID]"'
+    assert subprocess.run(["sh", "-euc", read], capture_output=True, text=True, check=True).stdout == "[]\n"

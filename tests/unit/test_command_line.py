@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provision.catalog import load
-from provision.model import Gate, KernelArgument, KernelArguments, NodeSpec
+from provision.model import BootEntry, Gate, KernelArgument, NodeSpec
 from provision.planning import NoPlan, Planned, assemble, rooms
 from provision.platforms.command_line import agrees
 
@@ -24,8 +24,8 @@ def planned(*words: str) -> Planned:
 
 
 def on_the_line(made: Planned) -> list[str]:
-    (found,) = (e.resource for e in made.plan.entries if isinstance(e.resource, KernelArguments))
-    return [argument.word for argument in found.arguments]
+    (found,) = (e.resource for e in made.plan.entries if isinstance(e.resource, BootEntry))
+    return list(found.words)
 
 
 CONTRARY: list[tuple[tuple[str, ...], tuple[str, ...]]] = [

@@ -514,7 +514,9 @@ class TestReboot:
         assert Path(ordered).read_text().endswith(f" run-1 {BOOT_ID[:8]} reboot it's $(due)\n")
 
     def test_a_trial_that_cannot_be_set_up_orders_none(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(render.boot, "trial", lambda release: f"echo no menu for {release}\nfalse\necho and on")
+        monkeypatch.setattr(
+            render.boot, "trial", lambda release, _words: f"echo no menu for {release}\nfalse\necho and on"
+        )
         text = node.moved(reboot_program(SENDER, "why", RELEASE))
         assert text.count("systemctl reboot") == 1
         done = node.run(text.replace("systemctl reboot", f"touch {node.path('ordered')}"), check=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from provision.verify.grub import default_release, menu_entries
+from provision.verify.grub import default_entry, menu_entries
 
 HEADER = """\
 if [ -s $prefix/grubenv ]; then
@@ -75,11 +75,12 @@ OLD = "gnulinux-advanced-af>gnulinux-9.1-old-advanced-af"
 def test_the_default_is_the_one_that_grub_would_start(
     default: str, environment: Mapping[str, str], release: str
 ) -> None:
-    assert default_release(menu(default), environment) == release
+    entry = default_entry(menu(default), environment)
+    assert (entry.release, entry.words) == (release, ("root=UUID=af", "ro", "quiet") if release else ())
 
 
 def test_a_menu_without_entries_starts_nothing() -> None:
-    assert default_release("", {"saved_entry": OLD}) == ""
+    assert default_entry("", {"saved_entry": OLD}).release == ""
 
 
 def test_entries_nest_and_keep_their_quotes() -> None:

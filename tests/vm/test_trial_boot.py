@@ -78,7 +78,7 @@ BAD = {
         "update-grub", "panic=, which Debian's initrd obeys"),
     "hang": Bad(
         "printf '#!/bin/sh\\nwhile :; do sleep 1000; done\\n' >/hang; chmod 755 /hang; "
-        f"sed -i '{ENTRY}s/provision.trial/& init=\\/hang/' /boot/grub/grub.cfg",
+        f"sed -i '{ENTRY}s/ provision.trial/ init=\\/hang&/' /boot/grub/grub.cfg",
         "update-grub", "the dead man"),
     "no network": Bad(
         "mkdir -p /etc/systemd/system/systemd-networkd.service.d; "
