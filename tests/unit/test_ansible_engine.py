@@ -14,15 +14,19 @@ from typing import Any
 
 import pytest
 import yaml
+from samples import OLD_RELEASE, RELEASE, converged, plan
+from samples import gate as a_gate
 
 from provision.cli.apply import last_words
 from provision.cli.engine import INTERRUPTED, ansible_code, ansible_command
 from provision.engines.ansible import run
+from provision.engines.ansible import stage as stages
 from provision.engines.ansible.declared import STATE, chosen_roles, connection, declared
 from provision.engines.ansible.items import items
 from provision.engines.ansible.kept import Kept, asked, kept
+from provision.engines.ansible.resource import Outcome
 from provision.engines.ansible.role_files import tasks
-from provision.engines.ansible.stage import BOOTS, advance, confirms, finish, foresee
+from provision.engines.ansible.stage import BOOTS, advance, finish, foresee
 from provision.engines.ansible.watch import watched
 from provision.engines.ansible.work import ActionLink, Answer, Task, Work
 from provision.engines.events import Events, read
@@ -30,9 +34,9 @@ from provision.engines.link import Lost
 from provision.engines.node import Refused
 from provision.inventory import WrongInventory, read_hosts
 from provision.ledger import AtWork, NodeLocks
-from provision.model import BootEntry, Derived, Entry, File, Gate, Plan
+from provision.model import BootEntry, Derived, Entry, File, Gate, GateState, Plan, Snapshot, Trial
 from provision.planning import order, rooms
-from provision.steps import Due
+from provision.steps import Due, next_step
 
 CHECKOUT = Path(__file__).parents[2]
 FOUND = rooms()
@@ -125,15 +129,65 @@ def test_a_plan_of_more_boots_is_refused_before_anything_else(stage: Callable[[A
         stage(work)
 
 
-def default_kernel(release: str) -> Entry:
-    return Entry(role="kernel", resource=BootEntry(name="default-kernel", release=release))
+class TestTrial:
+    """What a task does that meets a kernel on trial: the node's readings are given, what is carried out is noted."""
 
+    RUNNING = a_gate("running-kernel", needs=("boot",), boot_scoped=True, after="kernel")
+    DEFAULT = BootEntry(name="default-kernel", release=RELEASE, needs=("boot",), after="kernel")
+    LATER = File(name="later", path="/etc/later", content="x", after="kernel")
+    PLAN = plan([], [RUNNING, DEFAULT, LATER])
 
-def test_a_kernel_that_passed_its_trial_is_confirmed_before_the_rest_of_its_boot() -> None:
-    entry = default_kernel("1.0")
-    assert confirms(due(entry), [(), due(entry, BOOT[1])])
-    assert not confirms(due(entry), [(), due(entry)]), "nothing else is due: the boot's own task does it"
-    assert not confirms(due(BOOT[1]), [due(BOOT[1], BOOT[2])])
+    def reading(self, boot_id: str, *, runs: str, default: str, later: bool) -> Snapshot:
+        done = converged(self.PLAN, boot_id=boot_id, kernel=runs)
+        tried = Trial(release=RELEASE, boot_id="boot-0", changed=False) if boot_id != "boot-0" else None
+        update = {"default_kernel": default, "trial": tried, "files": done.files if later else {}}
+        gates = {"running-kernel": GateState(holds=runs == RELEASE)}
+        return done.model_copy(update={**update, "gates": gates})
+
+    def advanced(
+        self, monkeypatch: pytest.MonkeyPatch, *readings: Snapshot, boot: int = 1
+    ) -> tuple[stages.Stage, list[str]]:
+        found, done = iter(readings), list[str]()
+        node = SimpleNamespace(
+            name="n1",
+            read=lambda: next(found),
+            next=lambda snapshot: next_step(self.PLAN, snapshot, ()),
+            reboot=lambda _snapshot, step: done.append(f"reboot into {step.trial}"),
+            tell_drift=lambda _snapshot, _step: None,
+            close=lambda _snapshot, _step: None,
+        )
+        monkeypatch.setattr(
+            stages, "carry_out", lambda _work, one: done.append(one.entry.name) or Outcome(changed=True)
+        )
+        work = SimpleNamespace(
+            begin=lambda: None, kept=lambda: None, plan=self.PLAN, node=node, roles=None, run="run-1"
+        )
+        return advance(work, boot), done  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("later", [True, False], ids=["nothing else is due", "the rest of its boot is due"])
+    def test_it_is_confirmed_in_the_action_that_waited_for_its_boot(
+        self, monkeypatch: pytest.MonkeyPatch, later: bool
+    ) -> None:
+        """In a task behind that one it would wait for the slowest host of the play, while its time runs out."""
+        stage, done = self.advanced(
+            monkeypatch,
+            self.reading("boot-0", runs=OLD_RELEASE, default=OLD_RELEASE, later=later),
+            self.reading("boot-1", runs=RELEASE, default=OLD_RELEASE, later=later),
+            self.reading("boot-1", runs=RELEASE, default=RELEASE, later=later),
+        )
+        assert done == [f"reboot into {RELEASE}", "default-kernel"]
+        assert stage.changed
+        assert [one.entry.name for one in stage.kept.now] == ([] if later else ["later"])
+
+    def test_one_that_an_earlier_run_left_is_confirmed_by_the_first_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        readings = [self.reading("boot-1", runs=RELEASE, default=of, later=True) for of in (OLD_RELEASE, RELEASE)]
+        stage, done = self.advanced(monkeypatch, *readings, boot=0)
+        assert (done, stage.kept.step) == (["default-kernel"], "done")
+
+    def test_a_kernel_that_was_booted_by_hand_is_left_to_its_own_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        by_hand = self.reading("boot-0", runs=RELEASE, default=OLD_RELEASE, later=True)
+        stage, done = self.advanced(monkeypatch, by_hand)
+        assert (done, [one.entry.name for one in stage.kept.now]) == ([], ["default-kernel"])
 
 
 def test_what_a_task_left_counts_in_its_own_run_alone() -> None:

@@ -14,8 +14,8 @@ from provision.engines.ansible.kept import Kept, asked
 from provision.engines.ansible.resource import carry_out
 from provision.engines.ansible.work import Work
 from provision.engines.node import Refused
-from provision.model import BootEntry, Manual, Snapshot
-from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, not_applicable
+from provision.model import Manual, Snapshot
+from provision.steps import Done, Due, Reboot, Step, Stop, Stretch, drift, not_applicable, proven_trial
 
 BOOTS = 3
 """Boots that the collection's playbook and roles have tasks for: kernel, driver, and the rest."""
@@ -51,7 +51,8 @@ def advance(work: Work, boot: int) -> Stage:
         if before is None and not changed:
             work.node.tell_drift(snapshot, step)
         match step:
-            case Stretch(due=due) if confirms(due, drift(work.plan, snapshot)[: step.boot + 1]):
+            case Stretch(due=due) if proven_trial(work.plan, snapshot) is not None:
+                # Not in a task of its own: that would wait for every other host, and a trial's time runs out.
                 _confirm(work, due)
                 changed = True
                 continue
@@ -125,11 +126,6 @@ def _now(work: Work, boot: int, boots: tuple[tuple[Due, ...], ...], step: Step) 
     # Other roles' items of an earlier boot are left as they are; the gates in between tell whether this can be.
     own = boots[boot] if boot < len(boots) else ()
     return tuple(takewhile(lambda one: not isinstance(one.entry.resource, Manual), own))
-
-
-def confirms(due: Sequence[Due], boots: Sequence[Sequence[Due]]) -> bool:
-    """Is this a kernel on trial that has passed, and becomes the default before all else that is due?"""
-    return all(isinstance(one.entry.resource, BootEntry) for one in due) and len(due) < sum(map(len, boots))
 
 
 def _confirm(work: Work, due: Sequence[Due]) -> None:
