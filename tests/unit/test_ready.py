@@ -34,6 +34,42 @@ def run(root: Path, text: str, path: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout.strip()
 
 
+class TestRoom:
+    """`free`: MiB by file system; of the target kernel `there` MiB lie in /boot already."""
+
+    @pytest.mark.parametrize(
+        ("free", "there", "told"),
+        [
+            (300, 0, ""),
+            (299, 0, "/boot has 299 MiB free, 300 are needed"),
+            (210, 90, ""),
+            (209, 90, "/boot has 209 MiB free, 210 are needed"),
+            (0, 400, ""),
+        ],
+    )
+    def test_boot_is_not_asked_again_for_the_room_of_a_kernel_that_lies_there(
+        self, tmp_path: Path, free: int, there: int, told: str
+    ) -> None:
+        assert self.asked(tmp_path, {"/": 4096, "/boot": free}, there) == told
+
+    def test_the_root_needs_its_own(self, tmp_path: Path) -> None:
+        assert self.asked(tmp_path, {"/": 4095, "/boot": 300}, 0) == "/ has 4095 MiB free, 4096 are needed"
+
+    def asked(self, root: Path, free: dict[str, int], there: int) -> str:
+        answers = "\n".join(f"{path}) echo x 1 1 {mib} 1 x ;;" for path, mib in free.items())
+        tool(root, "df", f"echo Filesystem\ncase $2 in\n{answers}\nesac")
+        spec = NodeSpec.model_validate({"os": "debian13", "arch": "x86_64", "gpu": "H100"})
+        ctx = Context(spec=spec, stack=resolve(spec, load()), platform=platform_for("debian13", "x86_64"))
+        gates = {one.name: one for one in rooms()["preflight"].role().resources(ctx)}
+        (root / "boot").mkdir()
+        for release, mib in ((ctx.stack.version("kernel"), there), ("1.2.3-other", 50)):
+            for name in ("vmlinuz", "initrd.img") if mib else ():
+                with (root / f"boot/{name}-{release}").open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, mib << 19)
+        test = gates["preflight-space"].test.replace(" /boot/", f" {root}/boot/")
+        return run(root, test)[1]
+
+
 class TestOldOfed:
     @pytest.mark.parametrize(
         ("installed", "says", "code"),
