@@ -9,16 +9,17 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import NamedTuple
 
 import pytest
 from bring_up import OS, Applied, BringUp, clone, kernels
-from test_trial_boot import Target, assert_promoted
+from test_arguments import OTHER, PROVEN, Proven, are_default, brought_up, declared, started_with
+from test_trial_boot import IN_AND_BACK, Target, assert_promoted
 
-from provision.lab import Lab, VirtualMachine, network
+from provision.lab import Lab, LabError, VirtualMachine, network
 from provision.model import digest
-from provision.platforms import platform_for
+from provision.platforms import boot, platform_for
 
 MOMENT_SECONDS = 900
 """How long an emulated machine may take to come to the moment of a cut."""
@@ -57,6 +58,11 @@ def fetched(vm_lab: Lab) -> Target:
     return target
 
 
+@pytest.fixture(scope="module")
+def proven(vm_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    return brought_up(vm_lab, tmp_path_factory.mktemp("proven"))
+
+
 def image_of(release: str) -> str:
     return f"linux-image-{release}"
 
@@ -84,6 +90,8 @@ SETTING_UP = Cut(
 )
 INITRD = Cut("initrd", '[ -s "/boot/initrd.img-$new.new" ]', "initrd", ("ii", "hi"))
 REBOOT = Cut("reboot", "pgrep -f 'systemctl reboot'", "", ())
+PROMOTION = Cut("promotion", f"grep -qs '^# Not in the boot menu' {boot.ARGUMENTS}", "default-kernel", ())
+"""The default's arguments are being written into the menu."""
 
 
 def test_cut_while_unpacking_and_again_in_the_initrd_build(vm_lab: Lab, fetched: Target, tmp_path: Path) -> None:
@@ -111,6 +119,71 @@ def test_cut_while_setting_up_and_again_right_after_the_reboot_command(
         finished = running.result()
         assert (finished.code, finished.reboots, finished.boots) == (0, 1, 1), finished.output
         is_whole(bring_up, fetched)
+
+
+# A trial of other arguments has the entry, the record and the dead man of a new kernel, and no package transaction.
+
+
+def test_cut_while_a_trial_boots(vm_lab: Lab, proven: Proven, tmp_path: Path) -> None:
+    """The run that ordered it meets what ran before; nobody knows why the trial ended, so a person is asked."""
+    release = proven.release
+    with clone(vm_lab, "trial", "x86_64", proven.layer) as node, ThreadPoolExecutor(1) as pool:
+        bring_up = declared(tmp_path, node, release, OTHER)
+        running = pool.submit(bring_up.apply)
+        await_console(node, f"Trial of {release}")
+        silence(vm_lab, node)
+        node.power_cut()
+        node.power_on()
+        met = running.result()
+        assert (met.code, met.reboots, met.boots) == (1, 1, IN_AND_BACK), met.output
+        assert f"kernel {release} was booted on trial with {OTHER}" in met.output
+        are_default(node, release, PROVEN)
+        assert node.sudo(f"cut -d' ' -f1 {boot.RECORD}").stdout.strip() == release
+        again = bring_up.apply()
+        assert (again.code, again.reboots, again.boots) == (1, 0, 0), again.output
+        retried = bring_up.apply("--retry")
+        assert (retried.code, retried.reboots, retried.boots) == (0, 1, 1), retried.output
+        are_default(node, release, OTHER)
+
+
+def test_cut_while_a_trial_is_promoted(vm_lab: Lab, proven: Proven, tmp_path: Path) -> None:
+    """It was found good before: so the same command goes on unasked, and finishes."""
+    release = proven.release
+    with clone(vm_lab, "promoted", "x86_64", proven.layer) as node, ThreadPoolExecutor(1) as pool:
+        bring_up = declared(tmp_path, node, release, OTHER)
+        running = pool.submit(bring_up.apply)
+        await_console(node, f"Trial of {release}")
+        await_agent(node)
+        cut_power(PROMOTION, vm_lab, node, release)
+        lost = running.result(SILENCE_SECONDS)
+        assert (lost.code, lost.reboots, lost.boots) == (1, 1, 1), lost.output
+        assert f"{node.name}: the connection was lost during {PROMOTION.during}" in lost.output
+        node.power_on()
+        print(f"{PROMOTION}: after the cut the node was started with {started_with(node)}")
+        finished = bring_up.apply()
+        assert (finished.code, finished.reboots) == (0, 1), finished.output
+        are_default(node, release, OTHER)
+        assert node.sudo(HALF).stdout == ""
+
+
+def await_console(node: VirtualMachine, words: str) -> None:
+    """GRUB names the entry that it starts; the kernel itself is quiet."""
+    deadline = monotonic() + MOMENT_SECONDS
+    while words not in node.console:
+        assert monotonic() < deadline, node.console[-2000:]
+        sleep(0.2)
+
+
+def await_agent(node: VirtualMachine) -> None:
+    """The agent of the boot that has just begun."""
+    deadline = monotonic() + MOMENT_SECONDS
+    while monotonic() < deadline:
+        try:
+            node.inside("true", 20)
+            return
+        except LabError:
+            sleep(1)
+    raise AssertionError(f"no agent within {MOMENT_SECONDS} s")
 
 
 def is_lost(cut: Cut, lab: Lab, bring_up: BringUp, target: Target) -> None:
@@ -143,9 +216,14 @@ def lose(cut: Cut, lab: Lab, bring_up: BringUp, new: str) -> tuple[Applied, floa
 def cut_power(cut: Cut, lab: Lab, node: VirtualMachine, new: str) -> None:
     waited = node.inside(f"new={new}\nuntil {cut.moment}; do sleep 0.02; done", MOMENT_SECONDS)
     assert waited.code == 0, waited.output
-    silence = ("ip", "-netns", network.namespace(lab.id, node.name), "link", "set", "host0", "down")
-    subprocess.run(silence, check=True)
+    silence(lab, node)
     node.power_cut()
+
+
+def silence(lab: Lab, node: VirtualMachine) -> None:
+    """Nobody hears of the node's end."""
+    link = ("ip", "-netns", network.namespace(lab.id, node.name), "link", "set", "host0", "down")
+    subprocess.run(link, check=True)
 
 
 def is_whole(bring_up: BringUp, target: Target) -> None:
