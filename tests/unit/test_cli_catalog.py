@@ -81,7 +81,7 @@ def test_a_short_name_means_a_kind(word: str) -> None:
 
 @pytest.mark.parametrize("kind", kinds(CATALOG))
 def test_a_kind_is_called_by_its_name_in_any_writing(kind: str) -> None:
-    singular = kind.removesuffix("s").replace("branche", "branch").replace("capabilitie", "capability")
+    singular = kind.removesuffix("s").replace("branche", "branch").replace("ilitie", "ility").replace("torie", "tory")
     for word in (kind, kind.upper(), kind.replace("_", "-"), singular):
         assert kind_of(CATALOG, word) == kind
 
