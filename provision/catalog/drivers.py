@@ -123,6 +123,8 @@ class DriverIssue(Row):
     text: str
     remedy: str = ""
     """What to do instead."""
+    vbios_from: str = ""
+    """Oldest VBIOS of these GPUs that is not concerned."""
     fatal: bool
     """True: such a set is refused; false: it is warned of."""
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from provision.catalog import Catalog, load
+from provision.platforms import bus
 from provision.platforms.carriers import Carried, carried
 from provision.platforms.command_line import contradictions
 from provision.platforms.components import (
@@ -32,6 +33,7 @@ __all__ = [
     "Platform",
     "Ubuntu",
     "VersionLock",
+    "bus",
     "carried",
     "contradictions",
     "packages_of",

@@ -347,9 +347,12 @@ def sources_unmixed(patterns: Sequence[str]) -> str:
     `o=` of an archive's Release file, or its host where it has none; a version that no archive offers has no say.
     """
     body = """\
-for program in /usr/bin/nvidia-uninstall /usr/bin/nvidia-installer; do
-    [ -e "$program" ] && ! dpkg-query -S "$program" >/dev/null 2>&1 || continue
-    die "a driver was installed by NVIDIA's .run installer: $program belongs to no package"
+log=/var/log/nvidia-installer.log
+wrote=; [ ! -e "$log" ] || wrote="; $log tells of it, last written $(date -r "$log" +%F)"
+# What takes it off may be gone, and its module is not: the installer's place for it is no package's and not DKMS's.
+for left in /usr/bin/nvidia-uninstall /usr/bin/nvidia-installer /lib/modules/*/kernel/drivers/video/nvidia.ko*; do
+    [ -e "$left" ] && ! dpkg-query -S "$left" >/dev/null 2>&1 || continue
+    die "a driver was installed by NVIDIA's .run installer: $left belongs to no package$wrote"
 done
 installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}\\n' | awk -F '|' 'substr($1, 2, 1) == "i" { print $2 }' |
     grep -E -x -e "$names" | sort -u) || installed=

@@ -11,7 +11,7 @@ from pydantic import Field
 from provision.catalog import ComponentPackages, load
 from provision.model import Derived, File, Gate, NodeSpec, Package, Packages, Resource, Unit
 from provision.planning import Context, NoPlan, Role, boot_files, module_key, vendor_repository
-from provision.platforms import packages_of
+from provision.platforms import bus, packages_of
 
 VENDOR_ARCH = {"x86_64": "x86_64", "aarch64": "arm64-sbsa"}
 
@@ -82,6 +82,16 @@ class DocaOfed(Role):
         if self.profile == "inbox":
             yield from _inbox(ctx)
             return
+        yield Gate(
+            name="ofed-card",
+            test=bus.card_is_there(),
+            expect="a network card of NVIDIA's (Mellanox) is on the PCI bus",
+            remedy="Check its power and seating, and, in a guest, that the host passes it through; for the card of "
+            "another vendor take doca_ofed_profile=inbox, and without RDMA leave the feature rdma out",
+            needs=("hardware",),
+            precondition=True,
+            opening=True,
+        )
         yield _upgradable(ctx)
         yield from self._packages(ctx)
         if self._has_modules():

@@ -11,6 +11,7 @@ from pydantic import Field
 from provision.catalog import find_gpus, load
 from provision.model import Derived, File, Gate, NodeSpec, Resource
 from provision.planning import Context, Role
+from provision.platforms import bus
 
 FIRST_BOOT_SECONDS = 900
 """cloud-init on a fresh machine may install updates, and a big server resizes a big disk."""
@@ -26,6 +27,7 @@ class Preflight(Role):
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
         yield from _machine(ctx.spec)
+        yield from _firmware(ctx)
         yield Gate(
             name="preflight-space",
             test=_space("/", self.root_mib) + "; " + _boot_space(self.boot_mib, ctx.stack.version("kernel")),
@@ -93,29 +95,30 @@ def _machine(spec: NodeSpec) -> Iterator[Gate]:
     wanted = sorted({gpu.id for gpu in find_gpus(load().gpus, spec.gpu)}) if spec.gpu else []
     yield Gate(
         name="preflight-gpu",
-        test=_on_the_bus(wanted),
+        test=bus.gpu_is_there(wanted),
         expect=f"a {spec.gpu} is on the PCI bus ({', '.join(wanted)})" if wanted else "an NVIDIA GPU is on the PCI bus",
-        remedy="Correct the GPU in the inventory; or check its power and seating, and that the firmware gives it "
-        "address space. Its VBIOS cannot be read before a driver is loaded, so no floor is checked here",
+        remedy="Correct the GPU in the inventory; or check its power and seating, that the firmware gives it address "
+        "space, and, in a guest, that the host passes it through",
         needs=("hardware",),
         precondition=True,
     )
 
 
-def _on_the_bus(ids: list[str]) -> str:
-    """Test: a display or 3D controller of NVIDIA's is there (class 03), and one of these ids if any are given."""
-    wanted = "*" if not ids else "|".join(ids)
-    return (
-        "found=; for device in /sys/bus/pci/devices/*; do\n"
-        '  [ -r "$device/vendor" ] && read -r vendor <"$device/vendor" && [ "$vendor" = 0x10de ] || continue\n'
-        '  read -r class <"$device/class"; case $class in 0x03*) ;; *) continue ;; esac\n'
-        '  read -r id <"$device/device"; found="$found 10de:${id#0x}"\n'
-        "done\n"
-        "for id in $found; do\n"
-        f'  case $id in {wanted}) echo "on the PCI bus:$found"; exit 0 ;; esac\n'
-        "done\n"
-        'echo "NVIDIA GPUs on the PCI bus:${found:- none}"; exit 1'
-    )
+def _firmware(ctx: Context) -> Iterator[Gate]:
+    """The floors that are known. Before a driver is loaded nothing reads a VBIOS, and the gate says that."""
+    gpus = find_gpus(load().gpus, ctx.spec.gpu) if ctx.spec.gpu else ()
+    for row in load().driver_issues:
+        ids = sorted({gpu.id for gpu in gpus} & set(row.gpus))
+        if not row.vbios_from or not ids or not row.covers(ctx.stack.version("driver")):
+            continue
+        yield Gate(
+            name=f"preflight-{row.id}",
+            test=bus.vbios_is_new_enough(ids, row.vbios_from),
+            expect=f"a VBIOS that can be read is {row.vbios_from} or newer",
+            remedy=f"{row.text} [{load().cite(row.source)}]: bring newer firmware first, then run again",
+            needs=("hardware",),
+            precondition=True,
+        )
 
 
 def _updates(ctx: Context) -> Iterator[Resource]:
