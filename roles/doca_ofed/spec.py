@@ -198,4 +198,5 @@ def _upgradable(ctx: Context) -> Gate:
         "dpa-*, then `/usr/sbin/ofed_uninstall.sh --force` and `apt-get autoremove`; reboot and run again. Or keep it: "
         "declare its version as doca",
         precondition=True,
+        opening=True,
     )
