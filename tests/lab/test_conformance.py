@@ -258,8 +258,8 @@ TABLE = (
         prepare=written(SERVICE, "/etc/systemd/system/read.service")
         + " && systemctl daemon-reload && systemctl start read",
         broken_by=(
-            "touch /etc/systemd/system/read.service.d/provision.conf",
             "rm -r /etc/systemd/system/read.service.d && systemctl daemon-reload",
+            "touch /etc/systemd/system/read.service.d/provision.conf",
         ),
     ),
     Row(
