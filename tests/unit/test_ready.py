@@ -151,6 +151,8 @@ class TestUpdates:
         metas = {meta for row in platform_for(system, arch).kernels for meta in (*row.metas, *row.others)}
         assert {name for name in metas if not is_excepted(name, expressions)} == set()
         assert [name for name in OF_EVERYBODY if is_excepted(name, expressions)] == []
+        posix = r"^[-a-zA-Z0-9\^\$\+\.:]*$"  # `python_regex_is_posix` there: any other is asked of every package
+        assert [one for one in expressions if not re.match(posix, one)] == []
 
     @pytest.mark.parametrize(
         ("age", "held_off"),
