@@ -154,8 +154,6 @@ class Gate(BaseResource):
     """Derived resources that are due when this does not hold: a stamp alone does not tell that they were harmed."""
     precondition: bool = False
     """Asked only before a change of its boot (room on the disk, free locks); says nothing about a converged node."""
-    opening: bool = False
-    """A precondition that judges the machine as it is found, so it stands before the first change of its boot."""
 
 
 class SigningKey(Frozen):

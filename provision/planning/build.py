@@ -123,32 +123,31 @@ def _staged(entries: Sequence[Entry], roles: dict[str, Role]) -> Boots:
 
 
 def arrange(boot: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Within a boot: opening gates, then what package scripts read, then the one transaction, then the rest in order.
+    """Within a boot: what is asked before any change, what package scripts read, the one transaction, then the rest.
 
     Package scripts act on settings that are there when they run (dkms reads /etc/dkms/no-autoinstall, common.postinst
     of dkms 3.2.2, read 2026-11-21), so files stand before packages.
     """
     entries = tuple(boot)
     opening = tuple(takewhile(lambda e: isinstance(e.resource, (Gate, Manual)), entries))
-    rest = entries[len(opening) :]
-    return (*opening, *sorted(rest, key=lambda e: _turn(e.resource)))
+    return opening + tuple(sorted(entries[len(opening) :], key=lambda e: _turn(e.resource)))
 
 
 def _turn(resource: Resource) -> int:
-    """-1: asked first. 0: what package scripts and the package manager read. 1: the transaction. 2: all the rest."""
+    """0: asked before any change. 1: what package scripts and apt read. 2: the transaction. 3: what may need it."""
     match resource:
-        case Gate(opening=True):
-            return -1
-        case File() | Directory() | Repository() | KernelArguments():
+        case Gate(precondition=True):
             return 0
-        case Module(boot_scoped=boot_scoped, loaded=loaded):
-            return 0 if boot_scoped or not loaded else 2
-        case Packages():
+        case File() | Directory() | Repository() | KernelArguments():
             return 1
+        case Module(boot_scoped=boot_scoped, loaded=loaded):
+            return 1 if boot_scoped or not loaded else 3
+        case Packages():
+            return 2
         case Unit() | BootEntry() | Derived() | Gate() | Manual() | Symlink() | Alternatives():
-            return 2
+            return 3
         case Fragment() | Sysctl() | Group() | User() | Archive() | GpuSetting():
-            return 2
+            return 3
 
 
 def _unite_over_boots(boots: Boots) -> Boots:

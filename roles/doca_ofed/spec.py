@@ -90,7 +90,6 @@ class DocaOfed(Role):
             "another vendor take doca_ofed_profile=inbox, and without RDMA leave the feature rdma out",
             needs=("hardware",),
             precondition=True,
-            opening=True,
         )
         yield _upgradable(ctx)
         yield from self._packages(ctx)
@@ -198,5 +197,4 @@ def _upgradable(ctx: Context) -> Gate:
         "dpa-*, then `/usr/sbin/ofed_uninstall.sh --force` and `apt-get autoremove`; reboot and run again. Or keep it: "
         "declare its version as doca",
         precondition=True,
-        opening=True,
     )

@@ -74,7 +74,6 @@ class Kernel64k(Role):
             "kernel again and again",
             needs=("boot",),
             precondition=True,
-            opening=True,
         )
         if default.arguments:
             yield Gate(
@@ -85,7 +84,6 @@ class Kernel64k(Role):
                 "kernel_64k_arguments, take that one out of the inventory",
                 needs=("boot",),
                 precondition=True,
-                opening=True,
             )
         lock = ctx.platform.kernel_lock()
         yield File(name="kernel-lock", path=lock.path, content=lock.content)

@@ -112,3 +112,38 @@ def test_a_grace_gpu_in_another_machine_than_graces_is_refused(gpu: str) -> None
     assert done.exit_code == 2
     assert "aarch64 machines only" in done.output
     assert "arch=aarch64" in done.output
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "inventories").glob("*.py"))
+
+
+@pytest.mark.parametrize("inventory", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_inventory_has_a_plan_that_tells_what_its_nodes_must_know(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path))
+    done = CliRunner().invoke(app, ["plan", str(inventory), "--json"])
+    assert done.exit_code == 0, done.output
+    (group,) = json.loads(done.stdout)["groups"]
+    told = CliRunner().invoke(app, ["plan", str(inventory)]).stdout
+    assert ("The node must know" in told) == bool(group["needs"])
+    assert all(need["title"] in told for need in group["needs"])
+
+
+@pytest.mark.parametrize("gpu", ["GH200", "H100"])
+def test_a_new_project_has_a_plan_and_says_where_keys_go(
+    gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path / "state"))
+    project = tmp_path / "site"
+    made = CliRunner().invoke(app, ["init", str(project), "--gpu", gpu])
+    assert made.exit_code == 0, made.output
+    plain = CliRunner().invoke(app, ["plan", str(project / "inventory.py")])
+    assert plain.exit_code == 0, plain.output
+    more = ["--set", "cuda=13.0", "--set", "features=containers,rdma"]
+    wanting = CliRunner().invoke(app, ["plan", str(project / "inventory.py"), *more, "--json"])
+    assert wanting.exit_code == 0, wanting.output
+    (group,) = json.loads(wanting.stdout)["groups"]
+    readme = (project / "README.md").read_text()
+    assert {need["variables"] for need in group["needs"]} == {"open_kernel_modules", "doca_ofed", "container_toolkit"}
+    assert all(f"{need['variables']}_key" in readme for need in group["needs"])

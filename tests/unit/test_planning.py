@@ -261,6 +261,11 @@ class TestArrange:
         boot = arrange(Entry(role="r", resource=r) for r in self.KINDS)
         assert [e.name for e in boot] == ["g1", "g2", "f1", "dir", "f2", "p1", "p2", "d1", "g3", "u"]
 
+    def test_what_is_asked_before_any_change_is_shown_before_any(self) -> None:
+        kinds = (gate("g1"), file("f1"), packages("p1"), gate("g2"), gate("asked", precondition=True))
+        boot = arrange(Entry(role="r", resource=r) for r in kinds)
+        assert [e.name for e in boot] == ["g1", "asked", "f1", "p1", "g2"]
+
     def test_what_package_scripts_read_stands_before_them_and_what_packages_bring_after(self) -> None:
         boot = arrange(Entry(role="r", resource=r) for r in (file("f1"), packages("p1"), *SETTINGS))
         told = [e.name for e in boot]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import provision
-from provision.catalog import VendorRepository, find_repository, load
+from provision.catalog import PackageSource, VendorRepository, find_repository, load
 from provision.model import NodeSpec, Package, Packages, Plan, Repository, Snapshot, canonical
 from provision.model.openpgp import fingerprints
 from provision.planning import NoPlan, NoRepository, assemble, rooms
@@ -91,6 +91,17 @@ def test_every_repository_has_a_role_that_declares_it_and_a_place_on_the_page(ro
     assert all(text in PAGE for text in (row.url, row.key, row.key_url, *row.fingerprints))
     assert all(text in PAGE for text in row.os)
     assert row.verified or "verified: false" in PAGE
+
+
+def test_every_repository_that_has_packages_has_a_row() -> None:
+    assert {row.repository for row in load().repositories} == set(get_args(PackageSource)) - {"archive"}
+
+
+def test_where_none_is_known_for_a_system_the_plan_says_so() -> None:
+    spec = NodeSpec.model_validate({"os": "debian13", "arch": "aarch64", "gpu": "GH200", "features": ["dcgm"]})
+    assert "NVIDIA's CUDA repository (none is known for debian13 on aarch64)" in [
+        need.title for need in assemble(spec, ROOMS).needs
+    ]
 
 
 def made(**keys: Any) -> Plan:
