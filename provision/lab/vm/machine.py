@@ -77,7 +77,8 @@ SECURE_BOARDS: dict[Arch, Board] = {
             ),
             "firmware": "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
             "variables": "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
-            "packages": ("shim-signed", "grub-efi-amd64-signed"),
+            # What is judged here is modules: an emulated processor unpacks a compiler in ten minutes, this one in one.
+            "packages": ("shim-signed", "grub-efi-amd64-signed", "dkms", "linux-headers-amd64"),
             # shim starts `grubx64.efi` beside itself, or MokManager, `mmx64.efi`, where keys await enrolment.
             "signed": {
                 "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
