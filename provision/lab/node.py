@@ -22,6 +22,8 @@ from provision.lab.ssh import Peer, Ssh, make_key
 from provision.model import Frozen
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+LOGIN_SECONDS = 60
+"""Of one attempt; seen to be too few for an emulated machine on a host with twenty busy processes, 2026-11-21."""
 
 
 class Record(Frozen):
@@ -161,7 +163,11 @@ class Node(ABC):
             if not self.running:
                 raise LabError(f"{self.name} is off: its {self.runner} ended. {self._evidence()}")
             if self._sshd_answers(min(self.patience, deadline - time.monotonic())):
-                done = self.ssh(f"cat {BOOT_ID}", seconds=60)
+                try:
+                    done = self.ssh(f"cat {BOOT_ID}", seconds=LOGIN_SECONDS)
+                except subprocess.TimeoutExpired:
+                    said = f"a login took more than {LOGIN_SECONDS} s"
+                    continue
                 if done.returncode == 0 and done.stdout.strip() != unlike:
                     return done.stdout.strip()
                 said = done.stderr.strip() or "it is still in the boot before"
