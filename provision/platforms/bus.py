@@ -62,7 +62,8 @@ for file in /proc/driver/nvidia/gpus/*/information; do
     case " $ids " in *" 10de:${value#0x} "*) ;; *) continue ;; esac
     has=$(sed -n 's/^Video BIOS:[[:blank:]]*//p' "$file")
     told="${told:+$told, }$address has $has"
-    [ "$(printf '%s\\n' "$least" "$has" | sort -V | head -n 1)" = "$least" ] || old=yes
+    # Bytes in hexadecimal, two digits each, in either case: their order is that of the text.
+    [ "$(printf '%s\\n' "$least" "$has" | tr A-F a-f | LC_ALL=C sort | head -n 1)" = "$least" ] || old=yes
 done
 [ -n "$told" ] || { echo 'no driver is loaded, so no VBIOS can be read here'; exit 0; }
 echo "$told"
@@ -82,4 +83,4 @@ def card_is_there() -> str:
 
 def vbios_is_new_enough(ids: Sequence[str], least: str) -> str:
     """Test: no GPU of these ids has an older VBIOS, as far as a loaded driver tells it: nothing else can read it."""
-    return program(_FUNCTIONS, _VBIOS, ids=" ".join(ids), least=least)
+    return program(_FUNCTIONS, _VBIOS, ids=" ".join(ids), least=least.lower())

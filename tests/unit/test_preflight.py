@@ -189,7 +189,15 @@ def test_what_is_beside_a_gpu_does_not_take_it_away(case: object, machine: Machi
 
 
 @pytest.mark.parametrize(
-    ("vbios", "code"), [("96.00.67.00.01", 1), ("96.00.68.00.01", 0), ("96.00.A0.00.01", 0), ("96.00.D8.00.03", 0)]
+    ("vbios", "code"),
+    [
+        ("96.00.67.00.01", 1),
+        ("96.00.0F.00.01", 1),
+        ("96.00.9a.00.01", 0),
+        ("96.00.68.00.01", 0),
+        ("96.00.A0.00.01", 0),
+        ("96.00.D8.00.03", 0),
+    ],
 )
 def test_a_vbios_is_held_against_the_floor_that_a_driver_named(machine: Machine, vbios: str, code: int) -> None:
     _driver(machine, vbios)
