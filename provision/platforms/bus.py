@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from provision.platforms.shell import program
 
+FOR_GUESTS = ("vfio-pci", "pci-stub", "xen-pciback")
+"""Drivers that hold a function for a guest: no driver of this machine can have it."""
+
 _FUNCTIONS = """\
 value() { value=; [ -r "$1" ] && IFS= read -r value <"$1"; }
 # `id driver` of every function of a vendor whose class begins so: 03 displays and 3D controllers (0300, 0302), 02
@@ -30,8 +33,8 @@ functions() {
 _GPU = """\
 seen='' away='' beside=''
 while read -r id driver; do
-    case $driver in
-    vfio-pci | pci-stub | xen-pciback) away="$away $id ($driver)" ;;
+    case " $for_guests " in
+    *" ${driver:-none} "*) away="$away $id ($driver)" ;;
     *) seen="${seen}${id:+ $id}" ;;
     esac
 done <<END
@@ -73,7 +76,7 @@ echo "$told"
 
 def gpu_is_there(ids: Sequence[str]) -> str:
     """Test: a GPU of NVIDIA's is there for this machine to use, and one of these ids (`10de:2342`) if any are given."""
-    return program(_FUNCTIONS, _GPU, wanted=" ".join(ids))
+    return program(_FUNCTIONS, _GPU, wanted=" ".join(ids), for_guests=" ".join(FOR_GUESTS))
 
 
 def card_is_there() -> str:

@@ -168,7 +168,7 @@ for image in /boot/vmlinuz-*; do
   say boot_kernel "$release" $initrd $modules
 done
 for device in /sys/bus/pci/devices/*; do
-  first "$device/vendor"; [ "$first" = 0x10de ] || continue
+  first "$device/vendor"; [ "$first" = 0x10de ] && [ ! -e "$device/physfn" ] || continue
   first "$device/device"; id=$first
   first "$device/class"
   driver=; if cd -P "$device/driver" 2>/dev/null; then driver=${{PWD##*/}}; cd /; fi

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from provision.catalog import Catalog, Gpu, find_gpus
 from provision.model import NodeSpec, Snapshot, Stack
-from provision.platforms import Offers, platform_of
+from provision.platforms import Offers, bus, platform_of
 from provision.stack.candidates import candidates
 from provision.stack.conflict import NoFit, clash, contradiction, foreign, unknown
 from provision.stack.facts import DRIVER_NODE, Facts, Found
@@ -107,11 +107,11 @@ def _switches(facts: Facts, snapshot: Snapshot) -> bool | None:
 
 
 def _nvidia(snapshot: Snapshot, pci_class: str) -> set[str]:
-    """Ids of NVIDIA's PCI functions of a class."""
+    """Ids of NVIDIA's PCI functions of a class that this machine has for itself."""
     return {
         f"{device.vendor}:{device.device}"
         for device in snapshot.pci
-        if device.vendor == NVIDIA and device.pci_class.startswith(pci_class)
+        if device.vendor == NVIDIA and device.pci_class.startswith(pci_class) and device.driver not in bus.FOR_GUESTS
     }
 
 

@@ -247,6 +247,15 @@ def test_a_gpu_that_is_there_need_not_be_declared() -> None:
     assert solve(_with_gpu(_device("V100")), **DEBIAN).version("modules") == "proprietary"
 
 
+def test_a_gpu_that_a_guest_has_is_not_this_machines() -> None:
+    ours = _with_gpu(_device("H100"))
+    theirs = PciDevice(
+        address="0000:02:00.0", vendor="10de", device=_device("V100"), pci_class="030200", driver="vfio-pci"
+    )
+    both = ours.model_copy(update={"pci": (*ours.pci, theirs)})
+    assert solve(both, **DEBIAN).version("modules") == "open"
+
+
 def test_a_lab_node_does_not_look_at_its_hosts_bus() -> None:
     assert solve(_with_gpu(_device("V100")), **DEBIAN, hardware="absent").version("modules") == "open"
 
