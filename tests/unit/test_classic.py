@@ -11,7 +11,7 @@ from samples import carried_out, machine, plan
 
 from provision.engines.pyinfra.classic import alone, is_asked_for
 from provision.inventory import read_inventory
-from provision.model import Derived, Entry, File, Gate, Plan
+from provision.model import BootEntry, Derived, Entry, File, Gate, Plan
 from provision.planning import assemble, rooms
 from provision.probe import fingerprint
 from provision.probe.program import questions
@@ -66,9 +66,14 @@ def _asked(cut: Plan) -> set[str]:
 
 
 def _has_a_question(cut: Plan) -> bool:
-    """A precondition has none, and a default boot entry is part of what every probe reads."""
-    kinds = {e.resource.kind for e in cut.entries if not (isinstance(e.resource, Gate) and e.resource.precondition)}
-    return bool(kinds - {"boot-entry"})
+    """A precondition has none, and which kernel starts by default, without words of ours, every probe reads."""
+    return not all(
+        isinstance(e.resource, BootEntry)
+        and not e.resource.words
+        or isinstance(e.resource, Gate)
+        and e.resource.precondition
+        for e in cut.entries
+    )
 
 
 def test_a_node_that_was_asked_about_one_resource_alone_is_judged_by_the_whole_plan() -> None:
