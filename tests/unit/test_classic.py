@@ -68,10 +68,8 @@ def _asked(cut: Plan) -> set[str]:
 def _has_a_question(cut: Plan) -> bool:
     """A precondition has none, and which kernel starts by default, without words of ours, every probe reads."""
     return not all(
-        isinstance(e.resource, BootEntry)
-        and not e.resource.words
-        or isinstance(e.resource, Gate)
-        and e.resource.precondition
+        (isinstance(e.resource, BootEntry) and not e.resource.words)
+        or (isinstance(e.resource, Gate) and e.resource.precondition)
         for e in cut.entries
     )
 
