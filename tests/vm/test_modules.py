@@ -15,19 +15,22 @@ from bring_up import BringUp, clone, layered
 from modules import ARCH, BAD, OS, Start, built, declared, serve, sudo
 
 from provision.lab import Lab, VirtualMachine
+from provision.model import digest
 from provision.platforms import platform_for
 
 SYMBOL = "ib_register_peer_memory_client"
 LOADED = {"ib_core", "mlx5_core", "nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_peermem"}
 
-DKMS = """
-module=$1 kernel=$2
-version=$(basename /usr/src/"$module"-[0-9]* | sed "s/^$module-//")
-dkms remove -m "$module" -v "$version" -k "$kernel"
-dkms build -m "$module" -v "$version" -k "$kernel"
-dkms install --force -m "$module" -v "$version" -k "$kernel"
+OFED_BY_HAND = """
+cp -a /usr/src/ofa_kernel /usr/src/ofa_kernel.before
+cd /usr/src/mlnx-ofed-kernel-*/
+sed -i 's/^struct peer_memory_client {/&\\n\\tint by_hand;/' include/rdma/peer_mem.h
+set -- -m mlnx-ofed-kernel -v "${PWD#/usr/src/mlnx-ofed-kernel-}" -k "$release"
+dkms remove "$@"
+dkms build "$@"
+dkms install --force "$@"
 """
-"""What a person, or a vendor's script, does by hand."""
+"""What a person, or a vendor's script, does. What the build before it left for the driver's is kept aside."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,17 @@ def after_one_reboot(bring_up: BringUp) -> None:
     assert (applied.code, applied.reboots, applied.boots) == (0, 1, 1), applied.output
 
 
+@pytest.fixture(scope="module")
+def another_ofed(vm_lab: Lab, brought_up: str, start: Start) -> str:
+    """The layer of that machine after OFED's source changed what it exports and was built by hand; the driver was not."""
+    layer = f"modules-ofed-{digest(f'{brought_up} {OFED_BY_HAND}')}"
+    if layer not in {kept.name for kept in vm_lab.layers()}:
+        with clone(vm_lab, "modules", ARCH, brought_up) as node:
+            sudo(node, f"release={quote(start.facts.release)}\n{OFED_BY_HAND}\nsync")
+            vm_lab.save(node.name, layer)
+    return layer
+
+
 @pytest.fixture
 def node(vm_lab: Lab, brought_up: str) -> Iterator[VirtualMachine]:
     with clone(vm_lab, "modules", ARCH, brought_up) as fresh:
@@ -51,8 +65,9 @@ def node(vm_lab: Lab, brought_up: str) -> Iterator[VirtualMachine]:
 
 
 @pytest.fixture
-def bring_up(node: VirtualMachine, start: Start, tmp_path: Path) -> BringUp:
-    return declared(tmp_path, node, start)
+def changed(vm_lab: Lab, another_ofed: str) -> Iterator[VirtualMachine]:
+    with clone(vm_lab, "changed", ARCH, another_ofed) as fresh:
+        yield fresh
 
 
 # The right order
@@ -80,46 +95,50 @@ def test_the_kernels_own_ib_core_does_not_do(node: VirtualMachine) -> None:
 
 
 def test_a_driver_that_ofed_left_behind_is_refused_by_the_kernel_told_of_and_built_anew(
-    node: VirtualMachine, bring_up: BringUp, start: Start
+    changed: VirtualMachine, start: Start, tmp_path: Path
 ) -> None:
-    another_ofed(node, start)
-    unload(node)
-    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(node)
+    unload(changed)
+    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(changed)
 
+    bring_up = declared(tmp_path, changed, start)
     drift = bring_up.drift()
     assert drift.returncode == 3, drift.stdout
     assert f"-peermem.ko.xz was built against another OFED: it wants {SYMBOL} 0x" in drift.stdout
 
     mended = bring_up.apply()
     assert (mended.code, mended.reboots) == (0, 1), mended.output
-    loads(node, start)
-    print(f"OFED changed by hand, driver built anew, loaded after {mended.seconds} s")
+    loads(changed, start)
 
 
-def test_what_a_rebuild_cannot_mend_ends_before_the_reboot_with_what_to_do(
-    node: VirtualMachine, bring_up: BringUp, start: Start
+def test_a_rebuild_on_old_symbol_versions_mends_nothing_and_ends_before_the_reboot(
+    changed: VirtualMachine, start: Start, tmp_path: Path
 ) -> None:
-    """OFED's build did not leave its new symbol versions where the driver's looks: first the old ones, then none."""
-    another_ofed(node, start, symbols="old")
-    unload(node)
-    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(node)
-    stale = bring_up.apply()
+    """OFED's build did not leave its new symbol versions where the driver's looks: those of the build before lie there."""
+    unload(changed)
+    sudo(changed, "rm -r /usr/src/ofa_kernel; mv /usr/src/ofa_kernel.before /usr/src/ofa_kernel")
+    stale = declared(tmp_path, changed, start).apply()
     assert (stale.code, stale.reboots) == (1, 0), stale.output
     assert f"-peermem.ko.xz was built against another OFED: it wants {SYMBOL} 0x" in stale.output
+    assert f"nvidia_peermem: disagrees about version of symbol {SYMBOL}" in refused(changed)
 
-    sudo(node, "rm -r /usr/src/ofa_kernel")
+
+def test_a_driver_built_where_ofed_left_nothing_ends_before_the_reboot_and_the_remedy_mends_it(
+    changed: VirtualMachine, start: Start, tmp_path: Path
+) -> None:
+    bring_up = declared(tmp_path, changed, start)
+    unload(changed)
+    sudo(changed, "rm -r /usr/src/ofa_kernel")
     without = bring_up.apply()
     assert (without.code, without.reboots) == (1, 0), without.output
     assert f"-peermem.ko.xz was built without OFED: it does not use {SYMBOL}, which ib_core exports" in without.output
     assert "`dkms remove mlnx-ofed-kernel/VERSION --all`" in without.output
-    assert "Invalid argument" in refused(node), "the kernel takes it, and it refuses to start"
+    assert "Invalid argument" in refused(changed), "the kernel takes it, and it refuses to start"
 
-    ofed = sudo(node, "dkms status -m mlnx-ofed-kernel").partition(",")[0]
-    sudo(node, "cd /usr/src/mlnx-ofed-kernel-*/; mv keep-symbols.away keep-symbols")
-    sudo(node, f"dkms remove {quote(ofed)} --all")
+    ofed = sudo(changed, "dkms status -m mlnx-ofed-kernel").partition(",")[0]
+    sudo(changed, f"dkms remove {quote(ofed)} --all")
     mended = bring_up.apply()
     assert (mended.code, mended.reboots) == (0, 1), mended.output
-    loads(node, start)
+    loads(changed, start)
 
 
 def test_a_driver_that_does_not_build_leaves_a_machine_that_boots_its_old_kernel(
@@ -146,7 +165,8 @@ def test_a_driver_that_does_not_build_leaves_a_machine_that_boots_its_old_kernel
 
 def test_nvidias_modules_load_as_far_as_they_do_without_a_gpu(vm_lab: Lab, node: VirtualMachine, start: Start) -> None:
     release, driver = start.facts.release, start.facts.driver
-    sudo(node, "rmmod nvidia_peermem nvidia_uvm nvidia_modeset nvidia")
+    # The newest first, as lsmod lists them: what uses another module was loaded after it.
+    sudo(node, "rmmod $(lsmod | awk '/^nvidia/ { print $1 }')")
     sudo(node, f"base64 -d | tar -C /lib/modules/{release} -x\ndepmod", stdin=built(vm_lab, start.facts))
 
     path = f"/lib/modules/{release}/updates/dkms/nvidia-current-open.ko.xz"
@@ -183,21 +203,3 @@ def refused(node: VirtualMachine, module: str = "nvidia-peermem") -> str:
     print(f"the kernel: {done.stdout.strip()}\nmodprobe: {done.stderr.strip()}")
     assert done.returncode != 0, done.stdout
     return done.stdout + done.stderr
-
-
-def by_hand(node: VirtualMachine, module: str, start: Start) -> None:
-    sudo(node, f"set -- {module} {quote(start.facts.release)}\n{DKMS}")
-
-
-def another_ofed(node: VirtualMachine, start: Start, symbols: str = "new") -> None:
-    """OFED's source changes what it exports, and is built by hand; the driver is not."""
-    step = "cp -p keep-symbols keep-symbols.away; printf '#!/bin/sh\\n' >keep-symbols" if symbols == "old" else ":"
-    sudo(
-        node,
-        f"""
-cd /usr/src/mlnx-ofed-kernel-*/
-sed -i 's/^struct peer_memory_client {{/&\\n\\tint by_hand;/' include/rdma/peer_mem.h
-{step}
-""",
-    )
-    by_hand(node, "mlnx-ofed-kernel", start)
