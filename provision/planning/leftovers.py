@@ -8,7 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from itertools import takewhile
 
-from provision.model import Derived, Entry, Gate, Manual, Plan
+from provision.model import Derived, Entry, Gate, Manual, Packages, Plan
 from provision.platforms import Platform
 from provision.platforms.settings import files_of
 
@@ -16,9 +16,9 @@ from provision.platforms.settings import files_of
 def without_leftovers(plan: Plan, platform: Platform) -> Plan:
     """The same plan, in whose first boot, before any change, goes what no resource of the whole plan writes.
 
-    For the plan of a node only: one role alone knows nothing of what others wrote.
+    For the plan of a node only: one role alone knows nothing of what others wrote. A plan without packages has no say.
     """
-    if not plan.boots:
+    if not any(isinstance(entry.resource, Packages) for entry in plan.entries):
         return plan
     ours = platform.package_settings()
     written = dict.fromkeys(file.path for entry in plan.entries for file in files_of(entry.resource))

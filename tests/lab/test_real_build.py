@@ -126,6 +126,7 @@ def test_a_kernel_that_refuses_the_driver_is_taken_off_again_and_the_old_one_sta
     assert f"{module}/{version} does not build for kernel {release}: " in told
     assert ": error: " in told
     log = f"/var/lib/dkms/{module}/{version}/build/make.log"
+    assert log in refused.output
     assert "error: " in site.sudo(f"cat {quote(log)}")
     assert site.node.boot_id() == booted
     assert site.kernels() == {old: True}

@@ -13,6 +13,7 @@ from samples import signing_key
 from provision.catalog import load
 from provision.model import Derived, Gate, NodeSpec, Plan
 from provision.planning import assemble, build, instance, rooms
+from provision.planning.leftovers import without_leftovers
 from provision.planning.role import Context
 from provision.platforms import leftovers, platform_for, ready
 from provision.stack import resolve
@@ -120,6 +121,12 @@ def test_one_role_alone_takes_nothing_away() -> None:
     context = Context(spec=spec, stack=resolve(spec, load(), None), platform=PLATFORM)
     room = rooms([SHIPPED])["cuda_drivers"]
     assert "stale-sources" not in build(context, {"cuda_drivers": instance(room, {})}).by_name
+
+
+def test_a_plan_without_packages_has_no_say() -> None:
+    made = plan()
+    few = Plan(boots=(tuple(e for e in made.boots[0] if e.resource.kind == "file"),))
+    assert without_leftovers(few, PLATFORM) == few
 
 
 def test_a_name_is_not_taken_for_a_pattern(tmp_path: Path) -> None:

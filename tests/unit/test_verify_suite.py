@@ -128,10 +128,8 @@ ALL_WELL: dict[str, Outcome] = {
     "the_plan_is_that_of_the_node": "holds",
     "a_user_is_there": "holds",
     "a_gpu_is_there": "fails",
-    "own-sources": "holds",
-    "stale-sources": "fails",
 }
-"""`gpu` fails: this machine is no lab node, whatever it is declared to be. `stale-sources`: nothing was brought to it."""
+"""`gpu` fails: this machine is no lab node, whatever it is declared to be."""
 
 
 def test_every_resource_and_every_check_of_the_roles_is_asked(project: Project) -> None:
