@@ -30,6 +30,7 @@ from testinfra.host import Host
 
 from provision.engines.events import read
 from provision.lab import Lab, Node
+from provision.ledger import Reading
 from provision.model import (
     Alternatives,
     Archive,
@@ -723,6 +724,17 @@ def test_a_key_that_signs_nothing_there_leaves_a_repository_as_it_was(bench: Ben
     assert "is left as it was" in refused.stdout + refused.stderr
     assert bench.node.sudo(files).stdout == before
     bench.by_hand("apt-get -qq update")
+
+
+def test_a_node_without_package_lists_fetches_them_before_versions_are_chosen(bench: Bench) -> None:
+    bench.by_hand("rm -rf /var/lib/apt/lists/*")
+    Reading(bench.node.name).forget()
+    bench.declare(*(row.resources[0] for row in TABLE if row.tested.name == "text"))
+    bench.apply()
+    kept = Reading(bench.node.name).load()
+    assert kept is not None
+    assert kept.offers, "it knows what its archive offers"
+    assert "offers" not in kept.hidden
 
 
 def test_what_others_wrote_stays_where_it_was(bench: Bench) -> None:

@@ -513,7 +513,7 @@ def test_every_reason_that_rests_on_a_row_names_it() -> None:
         assert any(reason.fact for reason in choice.reasons), choice.component
 
 
-def test_neither_an_answer_nor_a_conflict_takes_long() -> None:
+def test_neither_an_answer_nor_a_conflict_takes_long_of_a_processor() -> None:
     questions = [
         {**ARM, "gpu": "GB200", "driver": LONG_TERM.newest, "cuda": "13.0", "features": ["rdma", "containers", "mig"]},
         {**UBUNTU, "gpu": "H100", "driver": "550", "cuda": "13.0"},
@@ -521,6 +521,6 @@ def test_neither_an_answer_nor_a_conflict_takes_long() -> None:
     ]
     for keys in questions:
         _answer(NodeSpec.model_validate(keys))
-        began = time.perf_counter()
+        began = time.process_time()
         _answer(NodeSpec.model_validate(keys))
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
