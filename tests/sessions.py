@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from provision.lab import Lab, host
+from provision.lab.vm.machine import Firmware
 
 STORE = Path(__file__).parents[1] / ".lab"
 
 
-def own_lab(kind: str) -> Iterator[Lab]:
+def own_lab(kind: str, firmware: Firmware = "plain") -> Iterator[Lab]:
     """A lab under `STORE/kind`, taken away at the end; what killed sessions left there is taken away first."""
     if lacking := host.missing():
         pytest.skip(host.sentence(lacking))
     lives = STORE / kind
     _clean_after_the_dead(lives)
-    mine = Lab(lives / str(os.getpid()), store=STORE, say=print)
+    mine = Lab(lives / str(os.getpid()), store=STORE, firmware=firmware, say=print)
     try:
         yield mine
     finally:
