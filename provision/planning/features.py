@@ -1,7 +1,8 @@
 """What brings each feature: one table, so that none is promised which nothing keeps.
 
 A feature that is declared, and of which the plan has no role, is refused: a list of `roles` may leave it out, or a
-site's role of the same name may bring something else.
+site's role of the same name may bring something else. Not so a flavour of the modules: it says which versions fit each
+other, and a kernel that fits modules which come later is a plan of its own.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ COMPONENTS: dict[Feature, str] = {
     "dcgm": "dcgm",
     "mig": "driver",
     "cdmm": "modules",
-    "open": "modules",
-    "proprietary": "modules",
     "fabricmanager": "driver",
 }
 """Feature -> the component (`order.yaml`) whose role makes it true on the node."""
+
+FLAVOURS: frozenset[Feature] = frozenset({"open", "proprietary"})
 
 
 def check_features(spec: NodeSpec, roles: Iterable[Role]) -> None:
     """Raises: NoPlan, where nothing in the plan would do what a declared feature says."""
     brought = {role.component for role in roles}
-    idle = [feature for feature in spec.features if COMPONENTS[feature] not in brought]
+    idle = [feature for feature in spec.features if feature not in FLAVOURS and COMPONENTS[feature] not in brought]
     if not idle:
         return
     told = ", ".join(f"{feature} (by a role that brings {COMPONENTS[feature]})" for feature in idle)

@@ -15,7 +15,7 @@ from provision.cli.main import app
 from provision.model import Derived, Gate, GpuSetting, NodeSpec, Packages, Plan
 from provision.model.spec import Feature
 from provision.planning import NoPlan, assemble, rooms
-from provision.planning.features import COMPONENTS
+from provision.planning.features import COMPONENTS, FLAVOURS
 from provision.planning.order import order
 from provision.stack import NoFit
 
@@ -64,7 +64,7 @@ def ran(program: str, folder: Path) -> tuple[int, str]:
 
 class TestTable:
     def test_it_has_every_feature_and_names_components_that_the_rules_know(self) -> None:
-        assert set(COMPONENTS) == set(get_args(Feature)) == set(BRINGS)
+        assert {*COMPONENTS, *FLAVOURS} == set(get_args(Feature)) == set(BRINGS)
         ruled = {name for rule in order().rules for name in (rule.before, rule.after)}
         assert set(COMPONENTS.values()) <= ruled
 
@@ -83,7 +83,11 @@ class TestTable:
         bought = packages(plan(flavour, os="debian13"), "module-packages")
         assert names[flavour] in bought and names[other] not in bought  # type: ignore[index]
 
-    @pytest.mark.parametrize("feature", get_args(Feature))
+    @pytest.mark.parametrize("flavour", sorted(FLAVOURS))
+    def test_a_flavour_chooses_a_kernel_for_modules_that_come_later(self, flavour: Feature) -> None:
+        plan(flavour, roles=["preflight", "kernel_64k"])
+
+    @pytest.mark.parametrize("feature", COMPONENTS)
     def test_one_whose_role_is_left_out_is_refused_with_what_to_do(self, feature: Feature) -> None:
         roles = ["preflight", "kernel_64k"]
         with pytest.raises(
