@@ -229,7 +229,7 @@ class TestTheCollection:
         ("variable", "told"),
         [
             ("provision_drivr=580", "'drivr' is not a key, did you mean 'driver'?"),
-            ("kernel_64k_trial_minutes=0", "kernel_64k_trial_minutes=0: it must be 2 or more"),
+            ("kernel_64k_trial_minutes=0", "kernel_64k_trial_minutes='0': it must be 2 or more"),
         ],
     )
     def test_refuses_a_wrong_variable_before_any_connection(self, outside: Outside, variable: str, told: str) -> None:
