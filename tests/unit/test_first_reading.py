@@ -43,7 +43,7 @@ class Machine:
         if "update_lists" in program:
             self.fetched += 1
             if not self.has_archive:
-                raise Unanswered("E: Could not resolve 'deb.debian.org'")
+                raise Unanswered("E: Could not resolve 'archive.example'")
             self.has_lists = True
             return ""
         first = "say offered" in program
