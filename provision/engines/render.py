@@ -35,7 +35,18 @@ from provision.model import (
     User,
 )
 from provision.model.places import RUN, STATE
-from provision.platforms import accounts, alternatives, apt, archives, boot, fragment, gpus, repository, running, units
+from provision.platforms import (
+    accounts,
+    alternatives,
+    apt,
+    archives,
+    fragment,
+    gpus,
+    repository,
+    running,
+    trial_boot,
+    units,
+)
 from provision.platforms.settings import files_of
 from provision.probe import LOCK, fingerprint, program
 from provision.steps import Due, dependents, desired
@@ -93,7 +104,7 @@ def reboot_program(sender: Sender, why: str, trial: str | None, words: Sequence[
     lines = [_prologue(sender), _ledger(sender, "reboot", why)]
     if trial is not None:
         # No `||` behind the subshell: `set -e` would have no effect inside it.
-        lines.append(f"( set -eu\n{boot.trial(trial, words)}\n) >{STATE}/last 2>&1\nrc=$?")
+        lines.append(f"( set -eu\n{trial_boot.order(trial, words)}\n) >{STATE}/last 2>&1\nrc=$?")
         lines.append(f"if [ $rc != 0 ]; then {_shown(f'{STATE}/last')}; exit 1; fi")
     # Detached, so that the answer is out before sshd goes down, and without the lock.
     lines.append("sync\nsetsid sh -c 'sleep 0.3; systemctl reboot' >/dev/null 2>&1 </dev/null 9>&- &")
@@ -148,7 +159,7 @@ def _change(plan: Plan, resource: Resource, together: Sequence[Resource]) -> lis
                 f"systemctl {'start' if runs else 'stop'} {quote(unit)}",
             ]
         case BootEntry(release=release, words=words):
-            return [boot.set_default(release, words)]
+            return [trial_boot.promote(release, words)]
         case Derived():
             return _derived(plan, resource)
         case Gate():

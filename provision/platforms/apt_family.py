@@ -17,6 +17,7 @@ from provision.platforms import (
     boot,
     command_line,
     dkms,
+    kernel_removal,
     leftovers,
     module_files,
     pins,
@@ -24,6 +25,7 @@ from provision.platforms import (
     signing,
     simulation,
     symbols,
+    trial_boot,
     updates,
 )
 from provision.platforms.platform import NodeFile, Platform, VersionLock
@@ -64,7 +66,7 @@ class AptFamily(Platform):
         return boot.boot_menu()
 
     def withdraw_kernel(self, release: str) -> str:
-        return boot.withdraw(release)
+        return kernel_removal.withdraw(release)
 
     def default_kernel(self) -> str:
         return boot.default_release()
@@ -72,23 +74,23 @@ class AptFamily(Platform):
     def trial_files(self, release: str, words: Sequence[str], seconds: int) -> Mapping[str, NodeFile]:
         return {
             "boot-settings": NodeFile("/etc/default/grub.d/zz-provision-boot.cfg", "644", boot.settings()),
-            "trial-entry": NodeFile("/etc/grub.d/42_provision_trial", "755", boot.trial_entry(release, words)),
+            "trial-entry": NodeFile("/etc/grub.d/42_provision_trial", "755", trial_boot.entry(release, words)),
             "trial-dead-man": NodeFile(
-                "/etc/initramfs-tools/scripts/init-top/provision-trial", "755", boot.dead_man(seconds)
+                "/etc/initramfs-tools/scripts/init-top/provision-trial", "755", trial_boot.dead_man(seconds)
             ),
         }
 
     def can_be_tried(self, release: str, words: Sequence[str]) -> str:
-        return boot.can_be_tried(release, words)
+        return trial_boot.can_be_tried(release, words)
 
     def started_with(self, words: Sequence[str]) -> str:
-        return boot.started_with(words)
+        return trial_boot.started_with(words)
 
     def boot_settings_agree(self, arguments: Sequence[KernelArgument], rules: Sequence[KernelArgumentRule]) -> str:
         return command_line.agrees(arguments, rules)
 
     def prune_kernels(self, release: str, keep: int) -> str:
-        return boot.prune(release, keep)
+        return kernel_removal.prune(release, keep)
 
     def kernel_lock(self) -> VersionLock:
         """The metapackages that pull in the newest kernel are not installed anew, and not upgraded where they are."""

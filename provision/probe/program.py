@@ -12,7 +12,7 @@ from shlex import quote
 
 from provision.model import Derived, Directory, GpuSetting, Packages, Plan, Resource, Unit
 from provision.model.places import LAB_MARK, STANDINS_MARK, STANDS_FOR, STATE
-from provision.platforms import apt, boot, gpus
+from provision.platforms import apt, gpus, trial_boot
 from provision.platforms.units import units_of
 from provision.probe.asked import ASK_GPUS, asked_alone, paths
 from provision.probe.asked import FUNCTIONS as ALONE
@@ -198,7 +198,8 @@ def probe_program(plan: Plan | None = None, globs: Sequence[str] = (), default_k
     if default_kernel:
         lines.append(f'default=$( ({default_kernel}) 2>/dev/null)\nsay default_kernel "${{default##*"$newline"}}"')
     if plan is not None:
-        lines.append(f"if [ -s {boot.RECORD} ]; then trial=$( {boot.tried()} 2>/dev/null) && say trial $trial; fi")
+        told = f"trial=$( {trial_boot.tried()} 2>/dev/null) && say trial $trial"
+        lines.append(f"if [ -s {trial_boot.RECORD} ]; then {told}; fi")
         lines += questions(plan)
     if globs:
         lines += [

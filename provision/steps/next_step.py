@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from provision.model import BootEntry, Frozen, Gate, LedgerEntry, Manual, Packages, Plan, Snapshot
-from provision.platforms.boot import TRIAL_WORD
+from provision.platforms import trial_boot
 from provision.steps.drift import Due, NotApplicable, drift, limit_of, not_applicable
 from provision.steps.resource import difference
 
@@ -213,7 +213,7 @@ def _failed_trial(trial: BootEntry, why: str, snapshot: Snapshot) -> str:
 def _outcome(trial: BootEntry, why: str, snapshot: Snapshot) -> str:
     if snapshot.kernel != trial.release:
         return f"and the node came back on {snapshot.kernel}"
-    if snapshot.default_kernel == trial.release and TRIAL_WORD not in snapshot.cmdline:
+    if snapshot.default_kernel == trial.release and trial_boot.WORD not in snapshot.cmdline:
         return f"and the node came back with the arguments that it had before: {why}"
     return f"but {why}; unless that is mended the node resets itself and boots its old kernel"
 

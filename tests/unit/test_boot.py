@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.platforms import boot
+from provision.platforms import boot, kernel_removal, trial_boot
 
 OLD, NEW, UUID = "1.2.9+deb0-amd64", "1.2.10+deb0-amd64", "f6f3e21d-712d-4573-a1fc-fc5f232df9ae"
 
@@ -117,7 +117,7 @@ def guarded(root: Path, release: str, words: tuple[str, ...] = (), default: str 
     )
     (root / "grub.d/10_linux").chmod(0o755)
     text = (
-        boot.trial_entry(release, words)
+        trial_boot.entry(release, words)
         .replace("/etc/", f"{root}/etc/")
         .replace(f"{root}/etc/grub.d", f"{root}/grub.d")
     )
@@ -149,17 +149,17 @@ def run(root: Path, text: str) -> subprocess.CompletedProcess[str]:
         boot.complete(),
         boot.boot_menu(),
         boot.default_release(),
-        boot.set_default(NEW),
-        boot.trial(NEW),
-        boot.tried(),
-        boot.can_be_tried(NEW),
-        boot.trial_entry(NEW),
-        boot.trial_entry(NEW, ("a=1",)),
-        boot.set_default(NEW, ("a=1",)),
-        boot.started_with(("a=1",)),
-        boot.dead_man(60),
-        boot.prune(NEW, 1),
-        boot.withdraw(NEW),
+        trial_boot.promote(NEW),
+        trial_boot.order(NEW),
+        trial_boot.tried(),
+        trial_boot.can_be_tried(NEW),
+        trial_boot.entry(NEW),
+        trial_boot.entry(NEW, ("a=1",)),
+        trial_boot.promote(NEW, ("a=1",)),
+        trial_boot.started_with(("a=1",)),
+        trial_boot.dead_man(60),
+        kernel_removal.prune(NEW, 1),
+        kernel_removal.withdraw(NEW),
     ],
 )
 def test_every_program_is_posix_shell(text: str) -> None:
@@ -239,7 +239,7 @@ def test_what_boots_by_default(node: Path, grub_cfg: str, saved: str, release: s
 
 def test_a_default_is_set_by_the_entry_that_keeps_its_kernel(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED)
-    result = run(node, boot.set_default(NEW))
+    result = run(node, trial_boot.promote(NEW))
     assert result.returncode == 0, result.stderr
     assert (node / "boot/grub/grubenv").read_text() == f"saved_entry={entry(NEW)}\n"
 
@@ -254,7 +254,7 @@ def test_a_default_is_set_by_the_entry_that_keeps_its_kernel(node: Path) -> None
 )
 def test_a_default_that_would_not_hold_is_refused(node: Path, grub_cfg: str, release: str, reason: str) -> None:
     (node / "boot/grub/grub.cfg").write_text(grub_cfg)
-    result = run(node, boot.set_default(release))
+    result = run(node, trial_boot.promote(release))
     assert result.returncode == 1
     assert reason in result.stderr
     assert (node / "boot/grub/grubenv").read_text() == ""
@@ -266,7 +266,7 @@ def test_a_default_that_would_not_hold_is_refused(node: Path, grub_cfg: str, rel
 def test_a_trial_falls_back_to_a_saved_kernel_that_is_not_the_tried_one(node: Path, saved: str) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
     (node / "boot/grub/grubenv").write_text(saved)
-    result = run(node, boot.trial(NEW))
+    result = run(node, trial_boot.order(NEW))
     assert result.stdout.splitlines()[-1:] == [f"the next boot tries {NEW}, once; after that {OLD}"], result.stderr
     written = set((node / "boot/grub/grubenv").read_text().splitlines())
     assert written == {f"saved_entry={entry(OLD)}", "next_entry=provision-trial"}
@@ -274,7 +274,7 @@ def test_a_trial_falls_back_to_a_saved_kernel_that_is_not_the_tried_one(node: Pa
 
 def test_the_running_kernel_is_not_tried_when_nothing_else_could_follow(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, OLD))
-    result = run(node, boot.trial(OLD))
+    result = run(node, trial_boot.order(OLD))
     assert result.returncode == 1
     assert "nothing to fall back to" in result.stderr
     assert (node / "boot/grub/grubenv").read_text() == ""
@@ -294,21 +294,21 @@ def test_no_trial_where_grub_cannot_clear_a_one_time_entry(
 ) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
     probed(node, abstraction, filesystem)
-    result = run(node, boot.trial(NEW))
+    result = run(node, trial_boot.order(NEW))
     assert (result.returncode, reason in result.stderr) == (1, True)
     assert (node / "boot/grub/grubenv").read_text() == ""
-    asked = run(node, boot.can_be_tried(NEW))
+    asked = run(node, trial_boot.can_be_tried(NEW))
     assert (asked.returncode, reason in asked.stdout) == (1, True)
 
 
 def test_a_kernel_that_runs_by_default_needs_no_trial_anywhere(node: Path) -> None:
     probed(node, "lvm", "ext2")
-    assert run(node, boot.can_be_tried(OLD)).stdout == f"kernel {OLD} runs already\n"
+    assert run(node, trial_boot.can_be_tried(OLD)).stdout == f"kernel {OLD} runs already\n"
 
 
 def test_a_trial_needs_its_guarded_entry(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, OLD))
-    result = run(node, boot.trial(NEW))
+    result = run(node, trial_boot.order(NEW))
     assert (result.returncode, "no guarded entry" in result.stderr) == (1, True)
     assert not (node / "var/lib/provision/trial").exists()
 
@@ -319,7 +319,7 @@ def test_the_guarded_entry_is_the_distributions_own_and_ends_in_a_reset(node: Pa
     assert lines[1] == "insmod reboot"
     (linux,) = (line for line in lines if "vmlinuz" in line)
     assert linux.startswith(f"if linux\t/boot/vmlinuz-{NEW} root=UUID={UUID} ro  panic=")
-    assert linux.endswith(f" {boot.trial_word(())}; then")
+    assert linux.endswith(f" {trial_boot.word(())}; then")
     assert lines[-6:] == [f"if initrd\t/boot/initrd.img-{NEW}; then", "boot", "fi", "fi", "reboot", "}"]
 
 
@@ -329,7 +329,7 @@ def test_a_kernel_that_is_gone_has_no_guarded_entry(node: Path) -> None:
 
 def test_the_guarded_entry_is_never_taken_for_the_kernels_own(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
-    assert run(node, boot.set_default(NEW)).returncode == 0
+    assert run(node, trial_boot.promote(NEW)).returncode == 0
     assert (node / "boot/grub/grubenv").read_text() == f"saved_entry={entry(NEW)}\n"
 
 
@@ -346,20 +346,20 @@ def test_the_guarded_entry_is_never_taken_for_the_kernels_own(node: Path) -> Non
 )
 def test_the_node_knows_what_it_tried_and_whether_that_changed(node: Path, change: str, now: str) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED + guarded(node, NEW))
-    assert run(node, boot.tried()).stdout == ""
-    assert run(node, boot.trial(NEW)).returncode == 0
+    assert run(node, trial_boot.tried()).stdout == ""
+    assert run(node, trial_boot.order(NEW)).returncode == 0
     subprocess.run(["sh", "-euc", change], cwd=node, check=True)
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert run(node, boot.tried()).stdout == f"{NEW}\t{boot_id}\t{now}\n"
+    assert run(node, trial_boot.tried()).stdout == f"{NEW}\t{boot_id}\t{now}\n"
 
 
 def test_promotion_of_the_running_kernel_ends_the_dead_man(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED)
     waiting = subprocess.Popen(["sleep", "600"])
-    text = boot.set_default(OLD).replace(boot.DEAD_MAN, f"{node}/dead-man")
+    text = trial_boot.promote(OLD).replace(trial_boot.DEAD_MAN, f"{node}/dead-man")
     (node / "dead-man").write_text(f"{waiting.pid}\n")
     try:
-        assert run(node, boot.set_default(NEW).replace(boot.DEAD_MAN, f"{node}/dead-man")).returncode == 0
+        assert run(node, trial_boot.promote(NEW).replace(trial_boot.DEAD_MAN, f"{node}/dead-man")).returncode == 0
         assert waiting.poll() is None
         assert "is confirmed" in run(node, text).stdout
         assert waiting.wait(10) == -15
@@ -368,12 +368,16 @@ def test_promotion_of_the_running_kernel_ends_the_dead_man(node: Path) -> None:
 
 
 def test_the_dead_man_waits_for_nobody_on_a_kernel_that_is_not_on_trial(node: Path) -> None:
-    text = boot.dead_man(1).replace("/proc/cmdline", f"{node}/cmdline").replace(boot.DEAD_MAN, f"{node}/dead-man")
+    text = (
+        trial_boot.dead_man(1)
+        .replace("/proc/cmdline", f"{node}/cmdline")
+        .replace(trial_boot.DEAD_MAN, f"{node}/dead-man")
+    )
     text = text.replace("/proc/sysrq-trigger", f"{node}/sysrq").replace("/dev/kmsg", f"{node}/kmsg")
     (node / "cmdline").write_text("root=/dev/vda ro\n")
     subprocess.run(["sh", "-c", text, "dead-man"], check=True)
     assert not (node / "dead-man").exists()
-    (node / "cmdline").write_text(f"root=/dev/vda ro panic=10 {boot.trial_word(())} quiet\n")
+    (node / "cmdline").write_text(f"root=/dev/vda ro panic=10 {trial_boot.word(())} quiet\n")
     subprocess.run(["sh", "-c", text, "dead-man"], check=True)
     pid = int((node / "dead-man").read_text())
     deadline = time.monotonic() + 20
@@ -387,9 +391,9 @@ def test_the_dead_man_waits_for_nobody_on_a_kernel_that_is_not_on_trial(node: Pa
 def test_no_old_kernel_is_taken_off_before_the_new_one_is_the_default_and_runs(node: Path) -> None:
     (node / "boot/grub/grub.cfg").write_text(SAVED)
     (node / "boot/grub/grubenv").write_text(f"saved_entry={entry(NEW)}\n")
-    assert "does not run" in run(node, boot.prune(NEW, 1)).stderr
+    assert "does not run" in run(node, kernel_removal.prune(NEW, 1)).stderr
     (node / "boot/grub/grubenv").write_text(f"saved_entry={entry(NEW)}\n")
-    assert "is not the default" in run(node, boot.prune(OLD, 1)).stderr
+    assert "is not the default" in run(node, kernel_removal.prune(OLD, 1)).stderr
 
 
 def test_no_menu_is_written_for_a_kernel_that_cannot_boot(node: Path) -> None:
@@ -425,7 +429,7 @@ def test_success_without_a_new_image_is_not_believed(node: Path) -> None:
 
 
 def test_the_survivor_is_the_default_then_the_running_kernel_then_the_newest(node: Path) -> None:
-    functions = boot.withdraw("9.9.9").split("\nother_images ")[0]
+    functions = kernel_removal.withdraw("9.9.9").split("\nother_images ")[0]
     assert run(node, functions + "\nsurvivor\n)").stdout == OLD
     (node / "vmlinuz").unlink()
     (node / "vmlinuz").symlink_to(f"boot/vmlinuz-{NEW}")
@@ -484,7 +488,7 @@ class TestArguments:
     ) -> None:
         self.drop_in(proven).write_text(boot.arguments(drop_in))
         (linux,) = (one for one in guarded(proven, OLD, words, default).splitlines() if "vmlinuz" in one)
-        guard = f" panic=10 systemd.watchdog_sec=60 {boot.trial_word(words)}; then"
+        guard = f" panic=10 systemd.watchdog_sec=60 {trial_boot.word(words)}; then"
         assert linux.endswith(guard)
         assert " ".join(linux.removesuffix(guard).partition(f"{UUID} ")[2].split()) == line
 
@@ -498,11 +502,11 @@ class TestArguments:
             (("a=1",), "ro a=1", ("a=1",), "yes: started with a=1"),
             (("a=1",), "ro", ("a=1",), "no: the kernel was started without a=1"),
             (("a=1",), "ro a=1", (), "no: what boots by default has other words than none"),
-            (("a=1",), f"ro {boot.trial_word(())}", (), "yes: on trial with no words of ours"),
-            (("a=1",), f"ro {boot.trial_word(('b',))}", (), "no: what boots by default has other words than none"),
+            (("a=1",), f"ro {trial_boot.word(())}", (), "yes: on trial with no words of ours"),
+            (("a=1",), f"ro {trial_boot.word(('b',))}", (), "no: what boots by default has other words than none"),
             (("a=1",), "ro a=1", ("a=2",), "no: the kernel was started without a=2"),
             (("a=1",), "ro a=2", ("a=2",), "no: what boots by default has other words than a=2"),
-            (("a=1",), f"ro a=2 {boot.trial_word(('a=2',))}", ("a=2",), "yes: on trial with a=2"),
+            (("a=1",), f"ro a=2 {trial_boot.word(('a=2',))}", ("a=2",), "yes: on trial with a=2"),
         ],
     )
     def test_what_the_running_kernel_was_started_with(
@@ -513,7 +517,7 @@ class TestArguments:
         else:
             self.drop_in(proven).unlink()
         (proven / "cmdline").write_text(f"{line}\n")
-        asked = run(proven, boot.started_with(words))
+        asked = run(proven, trial_boot.started_with(words))
         answer = f"{'no' if asked.returncode else 'yes'}: {asked.stdout.strip()}"
         assert answer.startswith(told), asked.stderr
 
@@ -522,7 +526,7 @@ class TestArguments:
             menu.write(guarded(proven, OLD, self.WANTED, "quiet a=1 b"))
         with (proven / "boot/grub/grubenv").open("a") as environment:
             environment.write("initrdfail=1\n")
-        result = run(proven, boot.trial(OLD, self.WANTED))
+        result = run(proven, trial_boot.order(OLD, self.WANTED))
         told = f"the next boot tries {OLD} with a=2 c.d=e,f, once; after that {OLD}"
         assert result.stdout.splitlines()[-1:] == [told], result.stderr
         written = set((proven / "boot/grub/grubenv").read_text().splitlines())
@@ -537,13 +541,13 @@ class TestArguments:
     ) -> None:
         with (proven / "boot/grub/grub.cfg").open("a") as menu:
             menu.write(guarded(proven, OLD, in_the_menu, "quiet a=1 b"))
-        result = run(proven, boot.trial(OLD, tried))
+        result = run(proven, trial_boot.order(OLD, tried))
         assert (result.returncode, "no guarded entry" in result.stderr) == (1, True)
 
     def test_words_that_the_default_has_already_have_nothing_to_fall_back_to(self, proven: Path) -> None:
         with (proven / "boot/grub/grub.cfg").open("a") as menu:
             menu.write(guarded(proven, OLD, self.PROVEN, "quiet a=1 b"))
-        result = run(proven, boot.trial(OLD, self.PROVEN))
+        result = run(proven, trial_boot.order(OLD, self.PROVEN))
         assert (result.returncode, "nothing to fall back to" in result.stderr) == (1, True)
 
     @pytest.mark.parametrize(
@@ -553,12 +557,12 @@ class TestArguments:
         self, proven: Path, words: tuple[str, ...], holds: bool
     ) -> None:
         probed(proven, "lvm", "ext2")
-        asked = run(proven, boot.can_be_tried(OLD, words))
+        asked = run(proven, trial_boot.can_be_tried(OLD, words))
         assert (asked.returncode == 0, "runs already" in asked.stdout) == (holds, holds)
 
     @pytest.mark.parametrize("words", [WANTED, (), PROVEN], ids=["others", "none any more", "the same"])
     def test_proven_words_become_those_of_the_default(self, proven: Path, words: tuple[str, ...]) -> None:
-        result = run(proven, boot.set_default(OLD, words))
+        result = run(proven, trial_boot.promote(OLD, words))
         assert result.returncode == 0, result.stderr
         drop_in = self.drop_in(proven)
         assert (drop_in.read_text() if drop_in.exists() else "") == boot.arguments(words)
@@ -569,38 +573,38 @@ class TestArguments:
         """The menu is not written: as a power cut would have it. Neither the gate nor the drop-in say that all is well."""
         whole = (proven / "bin/update-grub").read_text()
         tool(proven, "update-grub", "exit 1")
-        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {boot.trial_word(self.WANTED)}\n")
-        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 1
+        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {trial_boot.word(self.WANTED)}\n")
+        assert run(proven, trial_boot.promote(OLD, self.WANTED)).returncode == 1
         assert self.drop_in(proven).read_text() != boot.arguments(self.WANTED)
         (proven / "cmdline").write_text(f"ro quiet {' '.join(self.PROVEN)}\n")
-        assert run(proven, boot.started_with(self.WANTED)).returncode == 1
+        assert run(proven, trial_boot.started_with(self.WANTED)).returncode == 1
         (proven / "bin/update-grub").write_text(whole)
-        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {boot.trial_word(self.WANTED)}\n")
-        assert run(proven, boot.started_with(self.WANTED)).returncode == 0
-        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 0
+        (proven / "cmdline").write_text(f"ro quiet {' '.join(self.WANTED)} {trial_boot.word(self.WANTED)}\n")
+        assert run(proven, trial_boot.started_with(self.WANTED)).returncode == 0
+        assert run(proven, trial_boot.promote(OLD, self.WANTED)).returncode == 0
         assert self.menu_words(proven) == {" ".join(self.WANTED)}
 
     def test_words_that_do_not_reach_the_menu_are_told(self, proven: Path) -> None:
         (proven / "etc/default/grub.d/zzz.cfg").write_text("GRUB_CMDLINE_LINUX_DEFAULT=quiet\n")
-        result = run(proven, boot.set_default(OLD, self.WANTED))
+        result = run(proven, trial_boot.promote(OLD, self.WANTED))
         assert (result.returncode, "sets GRUB_CMDLINE_LINUX_DEFAULT anew" in result.stderr) == (1, True)
 
     def test_no_words_are_written_into_a_menu_with_a_kernel_that_cannot_boot(self, proven: Path) -> None:
         (proven / f"boot/initrd.img-{NEW}").unlink()
-        result = run(proven, boot.set_default(OLD, self.WANTED))
+        result = run(proven, trial_boot.promote(OLD, self.WANTED))
         assert (result.returncode, "no boot menu is written" in result.stderr) == (1, True)
         assert self.drop_in(proven).read_text() == boot.arguments(self.PROVEN)
 
     def test_what_was_found_good_may_be_tried_again_unasked(self, proven: Path) -> None:
         with (proven / "boot/grub/grub.cfg").open("a") as menu:
             menu.write(guarded(proven, OLD, self.WANTED, "quiet a=1 b"))
-        assert run(proven, boot.trial(OLD, self.WANTED)).returncode == 0
-        assert run(proven, boot.tried()).stdout.endswith("\tsame\n")
-        assert run(proven, boot.set_default(NEW, self.PROVEN)).returncode == 0
-        assert run(proven, boot.tried()).stdout.endswith("\tsame\n")
-        assert run(proven, boot.set_default(OLD, self.WANTED)).returncode == 0
-        assert (proven / boot.RECORD[1:]).read_text().endswith(" good\n")
-        assert run(proven, boot.tried()).stdout.endswith("\tchanged\n")
+        assert run(proven, trial_boot.order(OLD, self.WANTED)).returncode == 0
+        assert run(proven, trial_boot.tried()).stdout.endswith("\tsame\n")
+        assert run(proven, trial_boot.promote(NEW, self.PROVEN)).returncode == 0
+        assert run(proven, trial_boot.tried()).stdout.endswith("\tsame\n")
+        assert run(proven, trial_boot.promote(OLD, self.WANTED)).returncode == 0
+        assert (proven / trial_boot.RECORD[1:]).read_text().endswith(" good\n")
+        assert run(proven, trial_boot.tried()).stdout.endswith("\tchanged\n")
 
 
 def test_an_entry_that_grub_could_not_read_is_left_out_and_the_menu_is_written_without_it(node: Path) -> None:

@@ -515,7 +515,7 @@ class TestReboot:
 
     def test_a_trial_that_cannot_be_set_up_orders_none(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
-            render.boot, "trial", lambda release, _words: f"echo no menu for {release}\nfalse\necho and on"
+            render.trial_boot, "order", lambda release, _words: f"echo no menu for {release}\nfalse\necho and on"
         )
         text = node.moved(reboot_program(SENDER, "why", RELEASE))
         assert text.count("systemctl reboot") == 1

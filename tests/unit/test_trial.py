@@ -8,7 +8,7 @@ import pytest
 from samples import OLD_RELEASE, RELEASE, converged, gate, noted, plan
 
 from provision.model import BootEntry, File, Gate, GateState, KernelArgument, LedgerEntry, Plan, Snapshot, Trial
-from provision.platforms import boot
+from provision.platforms import boot, trial_boot
 from provision.steps import Done, Reboot, Step, Stop, Stretch, next_step
 
 SETTINGS = File(name="settings", path="/etc/x.conf", content="one\n")
@@ -198,7 +198,7 @@ def test_what_is_done_about_other_arguments_for_the_kernel_that_is_the_default(
     [
         ("ro quiet", "came back with the arguments that it had before: not so: command-line is so"),
         (
-            f"ro a=1 {boot.trial_word(('a=1',))}",
+            f"ro a=1 {trial_boot.word(('a=1',))}",
             "but not so: command-line is so; unless that is mended the node resets",
         ),
     ],

@@ -19,7 +19,7 @@ from test_trial_boot import IN_AND_BACK, Target, assert_promoted
 
 from provision.lab import Lab, LabError, VirtualMachine, network
 from provision.model import digest
-from provision.platforms import boot, platform_for
+from provision.platforms import boot, platform_for, trial_boot
 
 MOMENT_SECONDS = 900
 """How long an emulated machine may take to come to the moment of a cut."""
@@ -138,7 +138,7 @@ def test_cut_while_a_trial_boots(vm_lab: Lab, proven: Proven, tmp_path: Path) ->
         assert (met.code, met.reboots, met.boots) == (1, 1, IN_AND_BACK), met.output
         assert f"kernel {release} was booted on trial with {OTHER}" in met.output
         are_default(node, release, PROVEN)
-        assert node.sudo(f"cut -d' ' -f1 {boot.RECORD}").stdout.strip() == release
+        assert node.sudo(f"cut -d' ' -f1 {trial_boot.RECORD}").stdout.strip() == release
         again = bring_up.apply()
         assert (again.code, again.reboots, again.boots) == (1, 0, 0), again.output
         retried = bring_up.apply("--retry")
