@@ -34,7 +34,7 @@ from provision.model import (
     Unit,
     User,
 )
-from provision.model.places import RUN, STATE
+from provision.model.places import LEDGER, RUN, STATE
 from provision.platforms import (
     accounts,
     alternatives,
@@ -319,7 +319,7 @@ def _frame(resource: Resource, sender: Sender) -> str:
 def _ledger(sender: Sender, step: str, detail: str) -> str:
     return (
         f"printf '%s %s %s %s %s\\n' \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\" {quote(sender.run)} "
-        f'"$(cut -c1-8 /proc/sys/kernel/random/boot_id)" {step} {quote(detail)} >>{STATE}/ledger; sync {STATE}/ledger'
+        f'"$(cut -c1-8 /proc/sys/kernel/random/boot_id)" {step} {quote(detail)} >>{LEDGER}; sync {LEDGER}'
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 STATE = "/var/lib/provision"
 """Survives a reboot: stamps (`derived/`), the reboot-due marker, the node's own ledger, the log of the last change."""
 
+LEDGER = f"{STATE}/ledger"
+"""What was done on the node: a line as something begins, and one as it ends."""
+
 RUN = "/run/provision"
 """Gone with a reboot: the lock, the lease, what is being done now."""
 

@@ -11,7 +11,7 @@ from shlex import quote
 
 from provision.catalog import KernelArgumentRule
 from provision.model import KernelArgument, Package
-from provision.model.places import STATE
+from provision.model.places import LEDGER
 from provision.platforms import (
     apt,
     boot,
@@ -39,8 +39,6 @@ PINS = "/etc/apt/preferences.d"
 PREFERENCES = f"{PINS}/provision-driver"
 
 KERNEL_PREFERENCES = f"{PINS}/provision-kernel"
-
-LEDGER = f"{STATE}/ledger"
 
 
 @dataclass(frozen=True)

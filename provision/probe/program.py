@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from shlex import quote
 
 from provision.model import Derived, Directory, GpuSetting, Packages, Plan, Resource, Unit
-from provision.model.places import LAB_MARK, STANDINS_MARK, STANDS_FOR, STATE
+from provision.model.places import LAB_MARK, LEDGER, STANDINS_MARK, STANDS_FOR, STATE
 from provision.platforms import apt, gpus, trial_boot
 from provision.platforms.units import units_of
 from provision.probe.asked import ASK_GPUS, asked_alone, paths
@@ -175,7 +175,7 @@ for device in /sys/bus/pci/devices/*; do
   say pci "${{device##*/}}" 10de "$id" "$first" "$driver"
 done
 for stamp in {STATE}/derived/*; do [ ! -f "$stamp" ] || {{ first "$stamp"; say stamp "${{stamp##*/}}" "$first"; }}; done
-lines=; [ ! -f {STATE}/ledger ] || lines=$(tail -n {LEDGER_LINES} {STATE}/ledger)
+lines=; [ ! -f {LEDGER} ] || lines=$(tail -n {LEDGER_LINES} {LEDGER})
 [ -z "$lines" ] || while IFS= read -r line; do ascii "$line"; say ledger "$ascii"; done <<LEDGER
 $lines
 LEDGER

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from provision.catalog import find_gpus, load
 from provision.model import Derived, File, Gate, NodeSpec, Resource
+from provision.model.places import LEDGER
 from provision.planning import Context, Role
 from provision.platforms import bus
 
@@ -22,7 +23,7 @@ class Preflight(Role):
 
     component: ClassVar[str] = "preflight"
 
-    root_mib: int = Field(default=4096, ge=0, description="MiB that must be free on / before a bring-up")
+    root_mib: int = Field(default=4096, ge=0, description="MiB that must be free on / before a first bring-up")
     boot_mib: int = Field(default=300, ge=0, description="MiB that must be free on /boot before a bring-up")
 
     def resources(self, ctx: Context) -> Iterator[Resource]:
@@ -30,8 +31,8 @@ class Preflight(Role):
         yield from _firmware(ctx)
         yield Gate(
             name="preflight-space",
-            test=_space("/", self.root_mib) + "; " + _boot_space(self.boot_mib, ctx.stack.version("kernel")),
-            expect=f"{self.root_mib} MiB are free on / and {self.boot_mib} MiB on /boot",
+            test=_room(self.root_mib) + "; " + _boot_space(self.boot_mib, ctx.stack.version("kernel")),
+            expect=f"{self.root_mib} MiB are free on / before packages are brought, and {self.boot_mib} MiB on /boot",
             remedy="Free some room (old kernels, apt's cache), or lower preflight_root_mib and preflight_boot_mib",
             precondition=True,
         )
@@ -131,10 +132,11 @@ def _updates(ctx: Context) -> Iterator[Resource]:
     yield Derived(name="update-lease", inputs=tuple(lease), command="systemctl daemon-reload")
 
 
-def _space(path: str, mib: int) -> str:
+def _room(mib: int) -> str:
+    """Only until packages are brought: a rerun would ask again for what they took. After that apt tells what lacks."""
     return (
-        f"free=$(df -Pm {quote(path)} | awk 'NR == 2 {{ print $4 }}'); "
-        f'[ "$free" -ge {mib} ] || {{ echo {quote(path)} "has $free MiB free, {mib} are needed"; exit 1; }}'
+        f"grep -qs ' begin [^ ]*-packages$' {LEDGER} || {{ free=$(df -Pm / | awk 'NR == 2 {{ print $4 }}'); "
+        f'[ "$free" -ge {mib} ] || {{ echo "/ has $free MiB free, {mib} are needed"; exit 1; }}; }}'
     )
 
 

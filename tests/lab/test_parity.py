@@ -169,10 +169,11 @@ def test_a_gate_that_does_not_hold_ends_a_run_for_a_tag_too(both: Both) -> None:
     both.by_ansible.sudo("echo hand >>/etc/stand-in-early.conf")
     before = listing(both.by_ansible)
     project = both.project("ansible", both.by_ansible)
-    project.declare([both.by_ansible], preflight_root_mib=10**9)
+    project.declare([both.by_ansible], preflight_boot_mib=10**9)
     refused = both.play(project, "--tags", "daemons")
     assert refused.code == 2
-    assert "1000000000 are needed" in refused.output
+    assert "/boot has " in refused.output
+    assert " are needed" in refused.output
     assert refused.items("failed", "parity2") == ["preflight-space"]
     assert differences(listing(both.by_ansible), before) == []
     _, mended = both.ansible("ansible", both.by_ansible, "--tags", "daemons")

@@ -161,11 +161,11 @@ def test_less_room_than_asked_for_is_refused_before_anything_changes(
 ) -> None:
     sudo(node, WITHOUT_PACKAGE)
     before = read_state(node)
-    project.declare([node], preflight_root_mib=10**9)
+    project.declare([node], preflight_boot_mib=10**9)
 
     applied = apply(project)
 
-    failed(applied, node, "preflight-space failed", "MiB free, 1000000000 are needed", "Free some room")
+    failed(applied, node, "preflight-space failed", "/boot has ", " are needed", "Free some room")
     assert differences(read_state(node), before) == []
     project.declare([node])
     converges(project, node, converged)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.model import Gate, NodeSpec
+from provision.model import Gate, NodeSpec, Packages, Plan
 from provision.planning import assemble, rooms
 
 GRACE = {"os": "ubuntu24.04", "arch": "aarch64", "gpu": "GH200", "features": ["rdma"]}
@@ -90,9 +90,12 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+def plan() -> Plan:
+    return assemble(NodeSpec.model_validate(GRACE), rooms()).plan
+
+
 def gates() -> dict[str, Gate]:
-    entries = assemble(NodeSpec.model_validate(GRACE), rooms()).plan.boots[0]
-    return {entry.name: entry.resource for entry in entries if isinstance(entry.resource, Gate)}
+    return {entry.name: entry.resource for entry in plan().boots[0] if isinstance(entry.resource, Gate)}
 
 
 def _driver(machine: Machine, vbios: str) -> None:
@@ -160,6 +163,37 @@ def test_is_refused_with_evidence_and_what_to_do(case: str, machine: Machine) ->
     assert code != 0, told
     assert evidence in told
     assert remedy in gate.remedy
+
+
+class TestRoom:
+    """What a bring-up brought is not asked for again: a rerun after a cut, or a small change later, is not refused."""
+
+    SMALL = "printf 'h\\nfs 9 9 90 1%% /\\n'"
+
+    @pytest.mark.parametrize(
+        ("ledger", "held"),
+        [
+            ("", False),
+            ("2026-11-21T00:00:00Z run-1 0badcafe begin preflight-space\n", False),
+            ("2026-11-21T00:00:00Z run-1 0badcafe begin driver-repository\n", False),
+            ("2026-11-21T00:00:00Z run-1 0badcafe begin driver-packages\n", True),
+            ("2026-11-21T00:00:00Z run-1 0badcafe begin driver-packages\n2026-11-21T00:00:00Z run-1 0badcafe ok driver-packages\n", True),
+        ],
+    )  # fmt: skip
+    def test_on_the_root_it_is_asked_for_until_packages_were_begun(
+        self, machine: Machine, ledger: str, *, held: bool
+    ) -> None:
+        machine.tools["df"] = f"case $* in *boot*) printf 'h\\nfs 9 9 900 1%% /boot\\n' ;; *) {self.SMALL} ;; esac"
+        if ledger:
+            machine.write("var/lib/provision/ledger", ledger)
+        code, told = machine.asked(gates()["preflight-space"].test)
+        assert (code == 0) is held, told
+        assert held or told == "/ has 90 MiB free, 4096 are needed"
+
+    def test_the_ledger_tells_it_because_packages_are_named_so(self) -> None:
+        named = [entry.name for entry in plan().entries if isinstance(entry.resource, Packages)]
+        assert "driver-packages" in named
+        assert all(name.endswith("-packages") for name in named), named
 
 
 def test_a_lock_is_waited_for_and_then_told(machine: Machine) -> None:
