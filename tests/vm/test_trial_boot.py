@@ -90,7 +90,7 @@ BAD = {
 
 def as_root(node: VirtualMachine, target: Target, text: str) -> None:
     files = f"kernel=/boot/vmlinuz-{target.new} initrd=/boot/initrd.img-{target.new}"
-    done = node.sudo(f"set -eu\n{files}\n{text}\nsync\n")
+    done = node.sudo(f"set -eu\n{files}\n{text}\nsync\n", seconds=1800)
     assert done.returncode == 0, done.stderr
 
 
@@ -130,6 +130,34 @@ def test_a_good_kernel_is_promoted_and_stays(vm_lab: Lab, ready: Target, tmp_pat
         assert line.startswith(ready.new)
         assert "provision.trial" not in line
         assert "provision.proof=1" in line
+
+
+def test_old_kernels_go_behind_the_promotion_and_not_where_the_trial_fell_back(
+    vm_lab: Lab, ready: Target, tmp_path: Path
+) -> None:
+    bad = BAD["garbage image"]
+    with clone(vm_lab, "older", "x86_64", ready.layer) as node:
+        oldest = next(release for release in kernels(node)[::-1] if release not in (ready.old, ready.new))
+        install = f"DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install linux-image-{oldest}"
+        as_root(node, ready, f"{install} </dev/null\n{bad.harm}")
+        bring_up = BringUp(tmp_path, node, **ready.keys(), kernel_64k_remove_old_kernels=True)
+
+        fell_back = bring_up.apply()
+        assert (fell_back.code, fell_back.reboots, fell_back.boots) == (1, 1, IN_AND_BACK), fell_back.output
+        assert installed(node) == {ready.old, ready.new, oldest}
+
+        as_root(node, ready, bad.mend)
+        applied = bring_up.apply()
+        assert (applied.code, applied.reboots, applied.boots) == (0, 1, 1), applied.output
+        assert_promoted(node, ready)
+        assert installed(node) == {ready.old, ready.new}, "one to fall back to stays"
+        assert f"vmlinuz-{oldest} " not in node.sudo("cat /boot/grub/grub.cfg").stdout
+        assert node.sudo(f"ls -d /lib/modules/{oldest} || dpkg --audit | grep .").returncode != 0
+
+
+def installed(node: VirtualMachine) -> set[str]:
+    """The kernels in /boot."""
+    return set(node.sudo("cd /boot && ls vmlinuz-* | sed s/vmlinuz-//").stdout.split())
 
 
 def assert_promoted(node: VirtualMachine, target: Target) -> None:
