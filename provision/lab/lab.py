@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TextIO, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from provision.lab import base, mirror, mounts, network, node, settings
 from provision.lab.cgroup import Group, groups_below
@@ -52,6 +52,10 @@ class Settled(Frozen):
 
     subnet: IPv4Network
     mirror: Mirror
+
+
+_SETTLED = TypeAdapter(Settled)
+Read = TypeVar("Read")
 
 
 def default_state() -> Path:
@@ -95,8 +99,9 @@ class Lab:
         if not (self.state / "lab.json").exists():
             return []
         settled = self._settled()
-        records = (_read(folder / "node.json") for folder in sorted(self._nodes.glob("*")))
-        return [self._node(record, settled) for record in records if record is not None]
+        whole = (path for folder in sorted(self._nodes.glob("*")) if (path := folder / "node.json").exists())
+        records = (_read(_RECORD, path) for path in whole)
+        return [self._node(record, settled) for record in records]
 
     def node(self, name: str) -> LabNode:
         known = self.nodes()
@@ -204,7 +209,7 @@ class Lab:
         known = self._layer_names()
         if name not in known:
             raise InputError(f"There is no layer {name!r} in {self._layers} (there are: {', '.join(known) or 'none'}).")
-        return _KEPT.validate_json((self._layers / name / "layer.json").read_text(encoding="utf-8"))
+        return _read(_KEPT, self._layers / name / "layer.json")
 
     def drop(self, layer: str) -> None:
         """Deletes a saved layer; refused while a node of this lab stands on it."""
@@ -383,7 +388,7 @@ class Lab:
         return f"provision-lab-{self.id}"
 
     def _settled(self) -> Settled:
-        return Settled.model_validate_json((self.state / "lab.json").read_text(encoding="utf-8"))
+        return _read(_SETTLED, self.state / "lab.json")
 
     def _network(self, settled: Settled) -> Network:
         return Network(lab=self.id, subnet=settled.subnet)
@@ -416,8 +421,17 @@ class Lab:
             lock.close()
 
 
-def _read(path: Path) -> ContainerRecord | MachineRecord | None:
-    return _RECORD.validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+def _read(kind: TypeAdapter[Read], path: Path) -> Read:
+    """LabError where the file holds something else, as that of another version of this program does."""
+    try:
+        return kind.validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as unknown:
+        (first, *_) = unknown.errors()
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise LabError(
+            f"{path} is of another version of this program ({what}). Let that version take its lab away "
+            f"(`provision lab clean`), or give this one a lab of its own with {STATE_VARIABLE}=FOLDER."
+        ) from unknown
 
 
 def _refuse_other(present: Node, layer: str | None, machine: Machine | None) -> None:
