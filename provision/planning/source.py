@@ -6,10 +6,9 @@ own archive can tell: its first reading asks what is offered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from provision.catalog import find_repository, load
+from provision.catalog import VendorRepository, find_repository, load
 from provision.model import Frozen, NodeSpec, Packages, Plan, Repository, Snapshot
 from provision.planning.repository import PAGE
 from provision.planning.role import NoPlan
@@ -31,8 +30,8 @@ class Need(Frozen):
     packages: tuple[str, ...]
     variables: str
     """The role whose variables `url`, `key` and `key_fingerprints` declare the repository."""
-    key: str
-    """What is known of its key, in a phrase."""
+    remedy: str
+    """What to declare, with what is known of the key, in a phrase."""
 
     def __str__(self) -> str:
         more = f" and {len(self.packages) - SEVERAL} more" if len(self.packages) > SEVERAL else ""
@@ -64,7 +63,7 @@ def lacking(needed: tuple[Need, ...], reading: Snapshot) -> tuple[Need, ...]:
 
 def refuse(missing: tuple[Need, ...]) -> NoRepository:
     """One paragraph: what is nowhere, and what to declare or to do."""
-    told = "; ".join(f"{need}: declare {need.variables}_key{need.key}" for need in missing)
+    told = "; ".join(f"{need}: {need.remedy}" for need in missing)
     return NoRepository(
         f"the node knows no repository with these packages, and the inventory declares none: {told}. Or add the "
         f"repository on the node by hand, and `apt-get update`. {PAGE} tells where a key is from and how it is checked"
@@ -81,21 +80,30 @@ def _need(repository: str, roles: tuple[str, ...], packages: tuple[str, ...], sp
     rows = load().repositories
     known = find_repository(rows, repository, spec.os, spec.arch)
     row = known or next(one for one in rows if one.repository == repository)
+    about, remedy = _way(row, spec, known=known is not None)
     return Need(
         repository=repository,
-        title=row.title if known else f"{row.title} (none is known for {spec.os} on {spec.arch})",
+        title=f"{row.title}{about}",
         roles=roles,
         packages=packages,
         variables=row.role,
-        key=" ".join(_known_key(row.key, row.fingerprints, row.verified, row.role)) if known else "",
+        remedy=remedy,
     )
 
 
-def _known_key(key: str, fingerprints: tuple[str, ...], verified: bool, role: str) -> Iterator[str]:
+def _way(row: VendorRepository, spec: NodeSpec, *, known: bool) -> tuple[str, str]:
+    """What is to be said of it beside its name, and what to do."""
+    if spec.roles is not None and row.role not in spec.roles:
+        return f" (which {row.role} adds, and `roles` leaves that out)", f"put {row.role} into `roles`"
+    if not known:
+        return f" (none is known for {spec.os} on {spec.arch})", _declare(row.role)
+    sure = "" if row.verified else ", not read at its owner"
+    return "", _declare(row.role, row.key, row.fingerprints, sure)
+
+
+def _declare(role: str, key: str = "", fingerprints: tuple[str, ...] = (), sure: str = "") -> str:
     if not key:
-        yield f" with {role}_url and {role}_key_fingerprints"
-    elif not fingerprints:
-        yield f", the text of {key}, with {role}_key_fingerprints, which no source tells"
-    else:
-        sure = "" if verified else ", not read at its owner"
-        yield f", the text of {key} (fingerprint {', '.join(fingerprints)}{sure})"
+        return f"declare {role}_key with {role}_url and {role}_key_fingerprints"
+    if not fingerprints:
+        return f"declare {role}_key, the text of {key}, with {role}_key_fingerprints, which no source tells"
+    return f"declare {role}_key, the text of {key} (fingerprint {', '.join(fingerprints)}{sure})"

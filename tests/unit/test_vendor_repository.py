@@ -158,6 +158,15 @@ def test_a_bare_node_is_refused_before_anything_is_changed_and_told_every_key() 
     assert "docs/repositories.md" in told
 
 
+def test_a_role_that_is_left_out_adds_no_repository_and_the_plan_says_so() -> None:
+    """A build host wants the toolkit alone; the key of its repository is the variable of another role."""
+    alone = {"roles": ["preflight", "cuda_toolkit"], "features": [], "variables": {"open_kernel_modules": KEYS}}
+    (need,) = assemble(NodeSpec.model_validate({**GH200, **alone}), ROOMS).needs
+    assert "which open_kernel_modules adds, and `roles` leaves that out" in str(need)
+    with pytest.raises(NoRepository, match="put open_kernel_modules into `roles`"):
+        planned_after(reading(), **alone)
+
+
 def test_what_the_node_knows_is_not_asked_for() -> None:
     assert planned_after(reading("cuda", "doca", "container-toolkit", "site")).needs
     with pytest.raises(NoRepository) as refused:
