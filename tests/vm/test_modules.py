@@ -21,6 +21,9 @@ from provision.platforms import platform_for
 SYMBOL = "ib_register_peer_memory_client"
 LOADED = {"ib_core", "mlx5_core", "nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_peermem"}
 
+STAGED = 2
+"""Reboots: into the kernel, and into what was built for it there."""
+
 OFED_BY_HAND = """
 cp -a /usr/src/ofa_kernel /usr/src/ofa_kernel.before
 cd /usr/src/mlnx-ofed-kernel-*/
@@ -78,6 +81,22 @@ def test_built_in_their_order_for_a_kernel_that_did_not_run_yet_they_load_after_
 ) -> None:
     assert node.ssh("uname -r").stdout.strip() == start.facts.release != start.facts.old
     loads(node, start)
+
+
+def test_in_stages_they_are_built_in_the_kernel_that_they_are_for_and_a_second_reboot_loads_them(
+    vm_lab: Lab, start: Start, tmp_path: Path
+) -> None:
+    with clone(vm_lab, "staged", ARCH, start.layer) as node:
+        staged = declared(tmp_path, node, start, reboots="staged")
+        assert staged.planned().reboots == STAGED
+
+        applied = staged.deploy()
+
+        assert (applied.code, applied.reboots, applied.boots) == (0, STAGED, STAGED), applied.output
+        assert node.ssh("uname -r").stdout.strip() == start.facts.release
+        loads(node, start)
+        again = staged.deploy()
+        assert (again.code, again.reboots, again.boots) == (0, 0, 0), again.output
 
 
 # A wrong one
