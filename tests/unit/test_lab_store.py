@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_the_settings_by_the_command(tmp_path: Path) -> None:
     file = another(tmp_path / "lab", "lab.json")
     done = subprocess.run(
         [sys.executable, "-m", "provision", "lab", "list"],
-        env={"PROVISION_LAB": str(file.parent), "PATH": "/usr/bin:/bin", "COLUMNS": "999"},
+        env=os.environ | {"PROVISION_LAB": str(file.parent), "COLUMNS": "999"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
