@@ -488,7 +488,7 @@ class TestArguments:
     ) -> None:
         self.drop_in(proven).write_text(boot.arguments(drop_in))
         (linux,) = (one for one in guarded(proven, OLD, words, default).splitlines() if "vmlinuz" in one)
-        guard = f" panic=10 systemd.watchdog_sec=60 {trial_boot.word(words)}; then"
+        guard = f" panic=10 systemd.watchdog_sec={trial_boot.WATCHDOG_SECONDS} {trial_boot.word(words)}; then"
         assert linux.endswith(guard)
         assert " ".join(linux.removesuffix(guard).partition(f"{UUID} ")[2].split()) == line
 

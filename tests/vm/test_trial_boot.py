@@ -66,6 +66,33 @@ class Bad(NamedTuple):
 
 
 ENTRY = "/if linux.*provision.trial/"
+STUCK = """
+DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install make </dev/null
+mkdir -p /root/stuck
+cat >/root/stuck/stuck.c <<'END'
+#include <linux/module.h>
+#include <linux/smp.h>
+static void spin(void *unused) { local_irq_disable(); for (;;) cpu_relax(); }
+static int __init begin(void) { pr_alert("stuck: no interrupts from here on\\n"); on_each_cpu(spin, NULL, 0); return 0; }
+module_init(begin);
+MODULE_LICENSE("GPL");
+END
+echo 'obj-m := stuck.o' >/root/stuck/Makefile
+make -C "/lib/modules/${kernel#/boot/vmlinuz-}/build" M=/root/stuck modules
+cat >/etc/systemd/system/stuck.service <<'END'
+[Unit]
+ConditionKernelCommandLine=provision.trial
+Before=network-pre.target
+Wants=network-pre.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'until grep -qsx active /sys/class/watchdog/watchdog0/state; do sleep 1; done; insmod /root/stuck/stuck.ko'
+[Install]
+WantedBy=multi-user.target
+END
+systemctl enable stuck.service
+"""
+"""No processor takes an interrupt any more, so that neither PID 1 nor the dead man goes on; the watchdog was set by then."""
 BAD = {
     "garbage image": Bad(
         'cp "$kernel" /root/kernel; head -c 4000000 /dev/urandom >"$kernel"', 'cp /root/kernel "$kernel"', "the entry"
@@ -117,6 +144,18 @@ def test_a_bad_kernel_ends_on_the_old_one_and_is_not_tried_again_until_it_is_men
         assert (mended.code, mended.reboots, mended.boots) == (0, 1, 1), mended.output
         assert_promoted(node, ready)
         print(f"{name}: caught by {bad.caught_by} in {first.seconds} s; mended and promoted in {mended.seconds} s")
+
+
+def test_a_kernel_that_stands_still_is_reset_by_the_watchdog_of_the_hardware(
+    vm_lab: Lab, ready: Target, tmp_path: Path
+) -> None:
+    with clone(vm_lab, "stuck", "x86_64", ready.layer) as node:
+        as_root(node, ready, STUCK)
+        applied = BringUp(tmp_path, node, **ready.keys()).apply()
+        assert (applied.code, applied.reboots, applied.boots) == (1, 1, IN_AND_BACK), applied.output
+        assert f"came back on {ready.old}" in applied.output
+        assert "stuck: no interrupts from here on" in node.console
+        assert "was not confirmed in time" not in node.console, "that is the dead man"
 
 
 def test_a_good_kernel_is_promoted_and_stays(vm_lab: Lab, ready: Target, tmp_path: Path) -> None:
