@@ -29,7 +29,7 @@ from provision.lab.vm import saved
 from provision.lab.vm.machine import Firmware, Machine, machine_of
 from provision.lab.vm.node import MachineRecord, VirtualMachine
 from provision.lab.vm.saved import Saved
-from provision.model import Frozen, digest
+from provision.model import Frozen, digest, refusals
 from provision.model.spec import Arch
 
 STATE_VARIABLE = "PROVISION_LAB"
@@ -426,11 +426,9 @@ def _read(kind: TypeAdapter[Read], path: Path) -> Read:
     try:
         return kind.validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as unknown:
-        (first, *_) = unknown.errors()
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise LabError(
-            f"{path} is of another version of this program ({what}). Let that version take its lab away "
-            f"(`provision lab clean`), or give this one a lab of its own with {STATE_VARIABLE}=FOLDER."
+            f"{path} is of another version of this program ({refusals(unknown)[0]}). Let that version take its lab "
+            f"away (`provision lab clean`), or give this one a lab of its own with {STATE_VARIABLE}=FOLDER."
         ) from unknown
 
 

@@ -12,7 +12,9 @@ import pytest
 from provision.lab import Lab, LabError
 from provision.lab.container import Container
 
-WAY_OUT = r"is of another version of this program \(.+: .+\)\. .*`provision lab clean`.*PROVISION_LAB=FOLDER"
+WAY_OUT = (
+    r"is of another version of this program \(Layer\.base is missing\)\. .*`provision lab clean`.*PROVISION_LAB=FOLDER"
+)
 
 
 def another(folder: Path, *path: str) -> Path:
