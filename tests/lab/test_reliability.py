@@ -65,7 +65,7 @@ class Applying:
                 start_new_session=True,
             )
 
-    def until(self, words: str, seconds: float = 30) -> None:
+    def until(self, words: str, seconds: float = 120) -> None:
         """Returns when it has said this."""
         deadline = time.monotonic() + seconds
         while words not in self._path.read_text():
@@ -260,13 +260,23 @@ def of_others(found: list[str]) -> list[str]:
     return [line for line in found if PACKAGE not in line]
 
 
+AT_WORK_UNTIL_ENOUGH = "touch /run/at-work; until [ -e /run/enough ]; do sleep 0.2; done"
+
+
+def comes(node: Node, path: str) -> None:
+    """Returns when the node has this file."""
+    sudo(node, f"for _ in $(seq 300); do [ ! -e {path} ] || exit 0; sleep 0.2; done; exit 1")
+
+
 def test_somebody_else_is_at_work_with_packages(node: Node, project: Project, converged: list[str]) -> None:
-    offer(node, "", "sleep 5", name="somebodys")
+    offer(node, "", AT_WORK_UNTIL_ENOUGH, name="somebodys")
     sudo(node, WITHOUT_PACKAGE + "systemd-run -q --collect apt-get -qq -y install somebodys")
+    comes(node, "/run/at-work")
 
     with applying(project) as run:
-        run.until("preflight-locks begins")
-        applied = run.wait(60)
+        run.until("waiting: /var/lib/dpkg/lock-frontend is held by apt-get (pid ")
+        sudo(node, "touch /run/enough")
+        applied = run.wait(120)
 
     assert applied.code == Exit.DONE, applied.output
     (events,) = project.state.glob("runs/*/events.jsonl")
@@ -313,13 +323,13 @@ def cut(lab: Lab, node: Node) -> Iterator[None]:
 
 def test_the_network_is_cut_in_a_transaction(lab: Lab, node: Node, project: Project, converged: list[str]) -> None:
     sudo(node, WITHOUT_PACKAGE)
-    offer(node, "+slow1", "sleep 4; touch /run/went-on")
+    offer(node, "+slow1", "touch /run/at-work; sleep 8; touch /run/went-on")
 
     with applying(project) as run:
         run.until("driver-packages begins")
-        time.sleep(1.5)
+        comes(node, "/run/at-work")
         with cut(lab, node):
-            applied = run.wait(60)
+            applied = run.wait(120)
             later = apply(project)
 
     says = ("the connection was lost during driver-packages", "goes on there by itself", "run again when")

@@ -411,7 +411,7 @@ class TestDerived:
         logs, neighbour = node.files / "a b", node.files / "neighbour"
         logs.mkdir()
         neighbour.mkdir()
-        command = f"printf 'one\\ntwo\\tx\\033[2J\\303' >{str(logs / 'x.log')!r}; sleep 0.4; echo done"
+        command = f"printf 'one\\ntwo\\tx\\033[2J\\303' >{str(logs / 'x.log')!r}; sleep 1; echo done"
         wanted = self.derived(command, log=f"{logs}/*.log")
         program = apply_program(wanted, wholly(wanted, "d"), SENDER)
         assert program.count("while sleep 2 ") == 1
@@ -507,7 +507,7 @@ class TestReboot:
         text = node.moved(reboot_program(SENDER, "it's $(due)", None))
         assert text.count("systemctl reboot") == 1
         node.run(text.replace("systemctl reboot", f"cp {node.state}/ledger {ordered}"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not Path(ordered).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.05)
