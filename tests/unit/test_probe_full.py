@@ -164,6 +164,7 @@ def test_a_hostile_tool_spoils_its_own_section_and_is_never_obeyed(
     machine: Machine, shell: list[str], tool: str, section: str
 ) -> None:
     touched = machine.folder / "touched"
+    machine.instead("/proc/driver/nvidia")
     machine.tool("nvidia-smi", tool.replace("{touched}", str(touched)))
     text = full_probe_program().replace("timeout -k 1 10 nvidia-smi", "timeout -k 1 1 nvidia-smi")
     text = text.replace("section gpu 12 ", "section gpu 2 ")
