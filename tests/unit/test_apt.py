@@ -183,6 +183,8 @@ def test_a_version_that_the_archive_has_dropped_is_told_with_how_to_choose_anew(
     replay(tmp_path, "apt-cache", POLICY.format(installed="(none)", mark="   "))
     for name in ("apt-get", "apt-mark", "dpkg", "dpkg-query"):
         replay(tmp_path, name, "")
+    replay(tmp_path, "apt-config", f"lists='{tmp_path}/lists_'")
+    (tmp_path / "lists_main_Packages").touch()
     text = apt.transaction([Package(name="libcuda1", version="54.*")]).replace(
         "/var/lib/provision", f"{tmp_path}/state"
     )
