@@ -200,7 +200,7 @@ def test_nvidias_modules_load_as_far_as_they_do_without_a_gpu(vm_lab: Lab, node:
     assert "NVRM: No NVIDIA GPU found" in refusal
     fits = node.sudo(platform_for(OS, ARCH).peer_memory_fits("open", release))
     assert fits.returncode == 1, "built where there was no OFED"
-    assert f"was built without OFED: it does not use {SYMBOL}" in fits.stdout
+    assert f"was built without OFED: it does not use {SYMBOL}" in fits.stderr
 
 
 def loads(node: VirtualMachine, start: Start) -> None:
