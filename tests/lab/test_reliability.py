@@ -17,7 +17,7 @@ from shlex import quote
 
 import pytest
 from interrupt import Project, differences, read_state
-from standins import facts, provide, sudo
+from standins import facts, provide, sudo, until
 
 from provision.cli.exits import Exit
 from provision.lab import Lab, Node, network
@@ -261,15 +261,10 @@ def of_others(found: list[str]) -> list[str]:
 AT_WORK_UNTIL_ENOUGH = "touch /run/at-work; until [ -e /run/enough ]; do sleep 0.2; done"
 
 
-def comes(node: Node, path: str) -> None:
-    """Returns when the node has this file."""
-    sudo(node, f"for _ in $(seq 300); do [ ! -e {path} ] || exit 0; sleep 0.2; done; exit 1")
-
-
 def test_somebody_else_is_at_work_with_packages(node: Node, project: Project, converged: list[str]) -> None:
     offer(node, "", AT_WORK_UNTIL_ENOUGH, name="somebodys")
     sudo(node, WITHOUT_PACKAGE + "systemd-run -q --collect apt-get -qq -y install somebodys")
-    comes(node, "/run/at-work")
+    assert until(node, "[ -e /run/at-work ]", 60)
 
     with applying(project) as run:
         run.until("waiting: /var/lib/dpkg/lock-frontend is held by apt-get (pid ")
@@ -325,7 +320,7 @@ def test_the_network_is_cut_in_a_transaction(lab: Lab, node: Node, project: Proj
 
     with applying(project) as run:
         run.until("driver-packages begins")
-        comes(node, "/run/at-work")
+        assert until(node, "[ -e /run/at-work ]", 60)
         with cut(lab, node):
             applied = run.wait(120)
             later = apply(project)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standins import sudo
+from standins import sudo, until
 
 from provision.lab import Lab, Node
 from provision.model import NodeSpec, Packages
@@ -151,16 +151,6 @@ class Controller:
     @property
     def said(self) -> str:
         return (self._folder / "output").read_text()
-
-
-def until(node: Node, test: str, seconds: float) -> bool:
-    """Did this sh test hold within so many seconds?"""
-    return (
-        node.sudo(
-            f"for _ in $(seq {int(seconds * 4)}); do if {test}; then exit 0; fi; sleep 0.25; done; exit 1"
-        ).returncode
-        == 0
-    )
 
 
 def versions(node: Node, *names: str) -> set[str]:

@@ -10,6 +10,6 @@ against (taken by each kernel for its own), initramfs-tools, linux-base and its 
 every other package that these depend on. The initrd holds no modules (MODULES=list) and is compressed in haste.
 """
 
-from standins.layer import PLACE, Facts, facts, provide, serve, spec, sudo
+from standins.layer import PLACE, Facts, facts, provide, serve, spec, sudo, until
 
-__all__ = ["PLACE", "Facts", "facts", "provide", "serve", "spec", "sudo"]
+__all__ = ["PLACE", "Facts", "facts", "provide", "serve", "spec", "sudo", "until"]

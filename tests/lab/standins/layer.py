@@ -89,6 +89,16 @@ def sudo(node: Node, program: str, stdin: str = "") -> str:
     return done.stdout
 
 
+def until(node: Node, test: str, seconds: float) -> bool:
+    """Did this sh test hold within so many seconds?"""
+    return (
+        node.sudo(
+            f"for _ in $(seq {int(seconds * 4)}); do if {test}; then exit 0; fi; sleep 0.25; done; exit 1"
+        ).returncode
+        == 0
+    )
+
+
 def _furnish(node: Node) -> None:
     platform = platform_for("debian13", os.uname().machine)
     sudo(node, "apt-get -qq update")
